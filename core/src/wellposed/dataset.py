@@ -1,0 +1,80 @@
+"""Datasets: indexed samples, the same for the same index and seed, whatever the order of access."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .component import Component
+from .errors import InputError
+from .noise import NoNoise, Noise
+from .operator import Operator
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One sample without batch dimension: what is known of it is there, the rest is `None`.
+
+    `truth`: the image `(C, *spatial)`, or a reference reconstruction. `measurement`: `(*range)`.
+    `operator`: the sample's own acquisition model where it comes with the data (file geometry).
+    """
+
+    name: str
+    truth: Tensor | None = None
+    measurement: Tensor | None = None
+    operator: Operator | None = None
+
+
+class Dataset(Component):
+    """`len(dataset)` samples; `dataset[i]` depends on `i` and the dataset's seed alone."""
+
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+    def __getitem__(self, index: int) -> Sample:
+        raise NotImplementedError
+
+    def check_index(self, index: int) -> int:
+        """`index` in `0 … len−1` (negative ones count from the end); raises `IndexError` outside."""
+        length = len(self)
+        if not -length <= index < length:
+            raise IndexError(f"{type(self).__name__} holds {length} samples; index {index} is outside")
+        return index % length
+
+
+class Simulated(Dataset):
+    """Measurements simulated on the fly: `noise(A(truth))` for each truth of `images`.
+
+    The noise of sample `i` is drawn from a generator seeded by `(seed, i)` on the CPU, so it is the same
+    on every device and in every order.
+    """
+
+    source = "simulation: y = noise(A(x))"
+
+    def __init__(self, images: Dataset, operator: Operator, noise: Noise | None = None, seed: int = 0) -> None:
+        self.images, self.operator, self.noise, self.seed = images, operator, noise or NoNoise(), seed
+
+    @classmethod
+    def examples(cls) -> tuple[dict, ...]:
+        return ()
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> Sample:
+        index = self.check_index(index)
+        image = self.images[index]
+        if image.truth is None:
+            raise InputError(f"sample {image.name} has no image to simulate a measurement from")
+        with torch.no_grad():
+            ideal = self.operator(image.truth[None])
+            noisy = self.noise(ideal.cpu(), generator_of(self.seed, index)).to(ideal.device)
+        return Sample(image.name, image.truth, noisy[0], self.operator)
+
+
+def generator_of(seed: int, index: int) -> torch.Generator:
+    """A CPU generator that depends on `(seed, index)` alone; neighbours are independent."""
+    mixed = (seed * 0x9E3779B97F4A7C15 + index * 0xBF58476D1CE4E5B9 + 0x94D049BB133111EB) % (1 << 63)
+    return torch.Generator().manual_seed(mixed)

@@ -1,0 +1,56 @@
+"""What the package raises: every error is a sentence that says what to do.
+
+`exit_code` is what the command line returns: 2 where the input is wrong, 1 where sound work failed.
+"""
+
+from __future__ import annotations
+
+
+class WellposedError(Exception):
+    """Base of every error raised on purpose by this package and its plugins."""
+
+    exit_code = 1
+
+
+class InputError(WellposedError, ValueError):
+    """Something the caller gave does not fit: a value, a shape, a file, a name."""
+
+    exit_code = 2
+
+
+class ShapeError(InputError):
+    """A tensor does not lie in the space that an operator, fidelity or solver works on."""
+
+
+class CompositionError(InputError):
+    """Components were put together that cannot work together."""
+
+
+class RecipeError(InputError):
+    """A recipe names or configures something wrongly; `where` is the path inside the recipe."""
+
+    def __init__(self, message: str, where: str = "") -> None:
+        super().__init__(f"{where}: {message}" if where else message)
+        self.where = where
+
+
+class ComponentNotFound(InputError, LookupError):
+    """No installed distribution registers a component of this kind and name."""
+
+
+class AmbiguousComponent(InputError, LookupError):
+    """Two distributions register the same name; it must be written `name@distribution`."""
+
+
+class PluginError(WellposedError):
+    """A plugin is installed but cannot be used: it is broken or made for another core."""
+
+
+class SolveFailed(WellposedError):
+    """A solver was asked to raise on failure, and some sample failed."""
+
+
+class CapabilityMissing(WellposedError, NotImplementedError):
+    """A component was asked for something that it declares not to have."""
+
+    exit_code = 2

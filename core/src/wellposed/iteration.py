@@ -1,0 +1,63 @@
+"""Iterations: the one form in which every algorithm of this house is written."""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+from torch import Tensor, nn
+
+from .component import Component
+from .errors import CompositionError
+from .operator import LinearOperator
+from .problem import Problem
+from .regularizer import Capability
+from .state import State
+
+S = TypeVar("S", bound=State)
+
+
+class Iteration(Component, nn.Module, Generic[S]):
+    """A map `T(x; y, θ)` on states: `init`, `step` (pure), `estimate`, and optionally certificates.
+
+    `requires` are the regularizer capabilities that the step uses; composing it with a regularizer
+    that lacks one is refused before any work is done. `stationary` says whether the map is the same
+    at every step (accelerations and equilibrium gradients need that). `linear_only` says whether it
+    needs the operator's adjoint.
+    """
+
+    requires: frozenset[Capability] = frozenset()
+    stationary: bool = True
+    linear_only: bool = True
+
+    def check(self, problem: Problem) -> None:
+        """Raise `CompositionError` where this iteration cannot work on `problem`."""
+        missing = self.requires - problem.regularizer.capabilities
+        if missing:
+            from .compatibility import refuse_regularizer
+
+            raise refuse_regularizer(self, problem.regularizer, missing)
+        if self.linear_only and not isinstance(problem.operator, LinearOperator):
+            raise CompositionError(
+                f"{type(self).__name__} needs a linear operator; {type(problem.operator).__name__} is not "
+                f"linear. Iterations that use its derivative alone: gradient-descent, proximal-gradient, fista"
+            )
+
+    def init(self, problem: Problem, x: Tensor | None = None) -> S:
+        """The first state, from the image `x` (default: zero)."""
+        raise NotImplementedError
+
+    def step(self, problem: Problem, state: S) -> S:
+        """One application of the map; never changes its arguments."""
+        raise NotImplementedError
+
+    def estimate(self, state: S) -> Tensor:
+        """The image that the state stands for, `(B, *domain.shape)`."""
+        return state.tensors()[0]
+
+    def error_bound(self, problem: Problem, state: S) -> Tensor | None:
+        """A certified bound on `‖estimate − solution‖` of each sample, `(B,)`; `None` where none holds."""
+        return None
+
+    def duality_gap(self, problem: Problem, state: S) -> Tensor | None:
+        """Primal minus dual objective of each sample, `(B,) ≥ 0`; `None` where it is not available."""
+        return None

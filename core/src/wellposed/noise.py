@@ -1,0 +1,30 @@
+"""Noise models: how a measurement differs from the prediction of the operator."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from .component import Component
+from .fidelity import Fidelity
+
+
+class Noise(Component, nn.Module):
+    """A random map from ideal to noisy measurements, tied to the fidelity that is its likelihood."""
+
+    def forward(self, v: Tensor, generator: torch.Generator) -> Tensor:
+        """A noisy measurement of `v`, drawn from `generator`; shape and device of `v`."""
+        raise NotImplementedError
+
+    def fidelity(self) -> Fidelity:
+        """The negative log-likelihood of this noise, up to what does not depend on the prediction."""
+        raise NotImplementedError
+
+
+class NoNoise(Noise):
+    """The ideal measurement, `y = v`."""
+
+    source = "no noise: the identity"
+
+    def forward(self, v: Tensor, generator: torch.Generator) -> Tensor:
+        return v

@@ -1,0 +1,274 @@
+"""Forward operators: the interface that every acquisition model implements."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .component import Component
+from .errors import InputError
+from .space import Space
+
+
+class Operator(Component, nn.Module):
+    """A differentiable map `A: domain → range`, batched: `(B, *domain.shape) → (B, *range.shape)`.
+
+    A subclass implements `_forward`; calling the operator checks the argument first.
+
+    Raises `ShapeError` for a tensor that does not lie in the domain.
+    """
+
+    def __init__(self, domain: Space, range: Space) -> None:
+        super().__init__()
+        self.domain = domain
+        self.range = range
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the operator: `A(x)`."""
+        self.check_domain(x)
+        return self._forward(x)
+
+    def _forward(self, x: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def vjp(self, x: Tensor, v: Tensor) -> Tensor:
+        """The adjoint derivative at `x` applied to `v`: `A'(x)* v`, by reverse-mode differentiation."""
+        self.check_domain(x)
+        self.check_range(v)
+        with torch.enable_grad():
+            point = x if x.requires_grad else x.detach().requires_grad_()
+            value = self._forward(point)
+            (grad,) = torch.autograd.grad(value, point, v, create_graph=x.requires_grad or v.requires_grad)
+        return grad
+
+    def norm(self) -> float | None:
+        """A bound on `‖A'(x)‖` that holds for every `x`; `None` where there is none."""
+        return None
+
+    def take(self, index: Tensor) -> Operator:
+        """The operator of the samples `index` of a batch: itself unless it holds per-sample data."""
+        return self
+
+    def check_domain(self, x: Tensor) -> None:
+        self.domain.check(x, self, "images")
+        self._check_precision(x)
+
+    def check_range(self, y: Tensor) -> None:
+        self.range.check(y, self, "measurements")
+        self._check_precision(y)
+
+    def _check_precision(self, tensor: Tensor) -> None:
+        own = next((b for b in self.buffers() if b.is_floating_point() or b.is_complex()), None)
+        if own is None:
+            return
+        if own.device != tensor.device:
+            raise InputError(
+                f"{type(self).__name__} is on {own.device} and got a tensor on {tensor.device}; "
+                f"move one of them with .to(device)"
+            )
+        if own.dtype.to_real() != tensor.dtype.to_real():
+            raise InputError(
+                f"{type(self).__name__} holds {own.dtype.to_real()} numbers and got a {tensor.dtype} "
+                f"tensor; call operator.to({tensor.dtype.to_real()}) or convert the tensor"
+            )
+
+    def __matmul__(self, other: Operator) -> Operator:
+        from .algebra import compose
+
+        return compose(self, other)
+
+    def extra_repr(self) -> str:
+        return f"{self.domain.shape} → {self.range.shape}"
+
+
+class LinearOperator(Operator):
+    """A linear map with an adjoint that is exact to rounding, `<Ax, y> = <x, A*y>`, real inner products.
+
+    A subclass implements `_forward` and `_adjoint`, and where it knows better `_gram`, `_norm`,
+    `_pinv`, `_solve_normal`, `row_blocks`. Gradients through the operator and through its adjoint are
+    the operator's own adjoint and forward map, to any order, and no intermediate result is stored.
+    """
+
+    def __init__(self, domain: Space, range: Space) -> None:
+        super().__init__(domain, range)
+        self._norm_value: float | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the operator: `A x`."""
+        self.check_domain(x)
+        return self._differentiable(x, self._forward, self._adjoint)
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        """Apply the adjoint: `A* y`, shape `(B, *domain.shape)`."""
+        self.check_range(y)
+        return self._differentiable(y, self._adjoint, self._forward)
+
+    def gram(self, x: Tensor) -> Tensor:
+        """`A* A x`, in closed form where the operator has one."""
+        self.check_domain(x)
+        return self._differentiable(x, self._gram, self._gram)
+
+    def norm(self) -> float:
+        """The spectral norm `‖A‖`, from above: closed form, else Lanczos (tight to 0.1 %), cached."""
+        if self._norm_value is None or self.has_learned_parameters:
+            from .linear_algebra import spectral_norm
+
+            closed = self._norm()
+            self._norm_value = spectral_norm(self) if closed is None else float(closed)
+        return self._norm_value
+
+    def pinv(self, y: Tensor) -> Tensor:
+        """The pseudo-inverse or the field's direct inversion (FBP, zero filling); else CG least squares."""
+        self.check_range(y)
+        return self._pinv(y)
+
+    def solve_normal(self, rhs: Tensor, shift: float | Tensor) -> Tensor:
+        """`(A*A + shift·I)⁻¹ rhs` with `shift ≥ 0` a number or `(B,)`; differentiable in both.
+
+        The derivative is that of the exact solution (one more solve), so memory does not grow with
+        the number of inner iterations.
+        """
+        from .linear_algebra import NormalSolve
+
+        self.check_domain(rhs)
+        shift = torch.as_tensor(shift, dtype=rhs.dtype.to_real(), device=rhs.device)
+        return NormalSolve.apply(rhs, shift, self)  # type: ignore[no-any-return]
+
+    def row_blocks(self, count: int) -> Sequence[RowBlock]:
+        """Split the rows into `count` interleaved blocks (Kaczmarz, stochastic gradient)."""
+        return default_row_blocks(self, count)
+
+    def take(self, index: Tensor) -> LinearOperator:
+        return self
+
+    @property
+    def T(self) -> LinearOperator:
+        """The adjoint as an operator; `A.T.T` is `A`."""
+        from .algebra import AdjointOperator
+
+        return AdjointOperator(self)
+
+    @property
+    def has_learned_parameters(self) -> bool:
+        """Whether the map itself is being learned; then gradients must reach its parameters."""
+        return any(p.requires_grad for p in self.parameters())
+
+    def vjp(self, x: Tensor, v: Tensor) -> Tensor:
+        self.check_domain(x)
+        return self.adjoint(v)
+
+    # What a subclass writes -----------------------------------------------------------------------
+
+    def _adjoint(self, y: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def _gram(self, x: Tensor) -> Tensor:
+        return self._adjoint(self._forward(x))
+
+    def _norm(self) -> float | None:
+        return None
+
+    def _pinv(self, y: Tensor) -> Tensor:
+        from .linear_algebra import least_squares
+
+        return least_squares(self, y)
+
+    def _solve_normal(self, rhs: Tensor, shift: Tensor) -> Tensor:
+        from .linear_algebra import conjugate_gradient, shifted_gram
+
+        return conjugate_gradient(shifted_gram(self, shift), rhs)
+
+    # Algebra ----------------------------------------------------------------------------------------
+
+    def __add__(self, other: LinearOperator) -> LinearOperator:
+        from .algebra import SumOperator
+
+        return SumOperator(self, other)
+
+    def __mul__(self, factor: float) -> LinearOperator:
+        from .algebra import ScaledOperator
+
+        return ScaledOperator(self, factor)
+
+    __rmul__ = __mul__
+
+    def __neg__(self) -> LinearOperator:
+        return self * -1.0
+
+    def __sub__(self, other: LinearOperator) -> LinearOperator:
+        return self + (-other)
+
+    def _differentiable(self, x: Tensor, apply: Callable[[Tensor], Tensor], transpose: Callable) -> Tensor:
+        if self.has_learned_parameters:
+            return apply(x)
+        return _LinearMap.apply(x, apply, transpose)  # type: ignore[no-any-return]
+
+
+class RowBlock(LinearOperator):
+    """Some rows of an operator: `A_b x = (A x)[..., index, ...]` along the measurement axis `axis`."""
+
+    def __init__(self, domain: Space, range: Space, axis: int, index: Tensor) -> None:
+        super().__init__(domain, range)
+        self.axis = axis
+        self.register_buffer("index", index)
+
+    index: Tensor
+
+    def restrict(self, y: Tensor) -> Tensor:
+        """The block's part of a whole measurement."""
+        return y.index_select(self.axis, self.index)
+
+
+class SelectedRows(RowBlock):
+    """Row block of any operator, by applying the whole of it: correct for all, fast for none."""
+
+    def __init__(self, operator: LinearOperator, axis: int, index: Tensor) -> None:
+        shape = list(operator.range.shape)
+        shape[axis] = len(index)
+        super().__init__(operator.domain, Space(tuple(shape), operator.range.dtype), axis, index)
+        self.operator = operator
+
+    def _forward(self, x: Tensor) -> Tensor:
+        return self.restrict(self.operator._forward(x))
+
+    def _adjoint(self, y: Tensor) -> Tensor:
+        whole = y.new_zeros((len(y), *self.operator.range.shape))
+        return self.operator._adjoint(whole.index_copy(self.axis, self.index, y))
+
+
+def default_row_blocks(operator: LinearOperator, count: int) -> list[RowBlock]:
+    """Interleaved blocks along the last measurement axis."""
+    rows = operator.range.shape[-1]
+    check_block_count(operator, count, rows)
+    return [SelectedRows(operator, -1, torch.arange(b, rows, count)) for b in range(count)]
+
+
+def check_block_count(operator: Operator, count: int, rows: int) -> None:
+    if not 1 <= count <= rows:
+        raise InputError(
+            f"{type(operator).__name__} has {rows} rows along its block axis and cannot be split into "
+            f"{count} blocks; choose 1 to {rows}"
+        )
+
+
+class _LinearMap(torch.autograd.Function):
+    """A linear map whose derivative is itself and whose adjoint is known, to any order."""
+
+    @staticmethod
+    def forward(x: Tensor, apply: Callable[[Tensor], Tensor], transpose: Callable) -> Tensor:
+        return apply(x)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
+        _, ctx.apply_map, ctx.transpose = inputs
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        return _LinearMap.apply(grads[0], ctx.transpose, ctx.apply_map), None, None
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> Tensor:
+        return _LinearMap.apply(tangents[0], ctx.apply_map, ctx.transpose)

@@ -1,0 +1,109 @@
+"""What a recipe holds: the schema of the YAML file, checked before anything is built."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from ..errors import RecipeError
+
+Node = str | dict[str, Any] | list[Any]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Display(_Strict):
+    """How images are shown: grey window, zoomed region `[row, column, height, width]`, colour map."""
+
+    window: tuple[float, float] | None = None
+    zoom: tuple[int, int, int, int] | None = None
+    colormap: str = "gray"
+
+    @field_validator("window", "zoom", mode="before")
+    @classmethod
+    def _from_list(cls, value: Any) -> Any:
+        return tuple(value) if isinstance(value, list) else value
+
+
+class Training(_Strict):
+    """What `wellposed train` fits: the solver labelled `target`, by `trainer`, on `data`."""
+
+    trainer: Node
+    target: str
+    data: Node
+
+
+class Recipe(_Strict):
+    """A recipe.
+
+    `data` names a dataset. Samples without a measurement get one from `operator` and `noise`. Samples
+    that bring their own operator (measured data with their geometry) need no `operator`. `solvers` maps
+    labels to solvers, `metrics` is a list, `samples` how many samples of the dataset are used.
+    """
+
+    summary: str = ""
+    data: Node
+    operator: Node | None = None
+    noise: Node | None = None
+    solvers: dict[str, Node] = Field(min_length=1)
+    metrics: list[Node] = Field(default_factory=lambda: ["psnr", "ssim"])
+    samples: int = Field(default=1, ge=1)
+    seed: int = Field(default=0, ge=0)
+    device: str = "cpu"
+    precision: Literal["single", "double"] = "single"
+    threads: int | None = Field(default=None, ge=1)
+    monitors: list[str] = Field(default_factory=list)
+    display: Display = Field(default_factory=Display)
+    training: Training | None = None
+
+    def document(self) -> dict[str, Any]:
+        """The resolved recipe as plain data: what a run directory keeps."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+
+def parse(document: Any, source: str) -> Recipe:
+    """Check plain data against the schema; raises `RecipeError` with the place and the reason."""
+    if not isinstance(document, dict):
+        raise RecipeError(f"a recipe is a mapping of keys to values, not a {_kind(document)}", source)
+    strange = [key for key in document if not isinstance(key, str)]
+    if strange:
+        raise RecipeError(f"keys are text; {strange[0]!r} is a {_kind(strange[0])}", source)
+    try:
+        return Recipe.model_validate(document)
+    except ValidationError as error:
+        raise RecipeError(explain(error, Recipe.model_fields), source) from None
+
+
+def explain(error: ValidationError, known: Any = ()) -> str:
+    """The first of pydantic's findings, as a sentence."""
+    found = error.errors(include_url=False)
+    first = next((f for f in found if f["type"] == "extra_forbidden"), found[0])
+    place = ".".join(str(part) for part in first["loc"] if not _names_a_type(str(part)))
+    more = f" (and {len(found) - 1} more)" if len(found) > 1 and first["type"] != "extra_forbidden" else ""
+    if first["type"] == "extra_forbidden":
+        from .words import nearest
+
+        return f"there is no key {place!r}{nearest(str(first['loc'][-1]), known)}"
+    if first["type"] == "missing":
+        return f"the key {place!r} is missing"
+    given = "" if isinstance(first.get("input"), dict | list) else f"; {_short(first.get('input'))} was given"
+    message = first["msg"][0].lower() + first["msg"][1:]
+    return f"{place}: {message}{given}{more}" if place else f"{message}{given}{more}"
+
+
+def _names_a_type(part: str) -> bool:
+    """Whether pydantic put this part of a location there for a member of a union, not for a key."""
+    return "[" in part or part in ("float", "int", "str", "bool", "literal", "constrained-str", "none")
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "…"
+
+
+def _kind(value: Any) -> str:
+    names = {"NoneType": "nothing", "str": "text", "int": "number", "float": "number", "bool": "truth value"}
+    return names.get(type(value).__name__, type(value).__name__)

@@ -1,0 +1,139 @@
+"""Discovery: every component is found by its entry point; nothing is imported before it is used."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from functools import lru_cache
+from typing import Any
+
+import importlib_metadata
+
+from ..errors import AmbiguousComponent, ComponentNotFound, InputError
+from .entry import Entry, core_mismatch, one_line
+from .kinds import HOOKS_GROUP, KINDS, RECIPES_GROUP, WEIGHTS_GROUP, Kind
+from .known import PROVIDER
+
+__all__ = [
+    "HOOKS_GROUP",
+    "KINDS",
+    "RECIPES_GROUP",
+    "WEIGHTS_GROUP",
+    "Entry",
+    "Kind",
+    "Registry",
+    "component",
+    "core_mismatch",
+    "one_line",
+    "plugin_entry_points",
+    "registry",
+]
+
+
+def component(kind: str, name: str) -> Any:
+    """The class registered as `name` (or `name@distribution`) under `kind`; see `Registry.find`."""
+    return registry().find(kind, name).load()
+
+
+@lru_cache(maxsize=1)
+def registry() -> Registry:
+    """The registry of this environment, read once per process."""
+    return Registry.installed()
+
+
+class Registry:
+    """All registered components, by kind and name."""
+
+    def __init__(self, entries: list[Entry]) -> None:
+        self._entries: dict[str, list[Entry]] = {kind: [] for kind in KINDS}
+        for entry in entries:
+            self._entries[entry.kind].append(entry)
+
+    @classmethod
+    def installed(cls) -> Registry:
+        """Read the entry points of the installed distributions; imports none of them."""
+        entries = []
+        for kind in KINDS.values():
+            for point in plugin_entry_points(kind.group):
+                dist = point.dist
+                entries.append(
+                    Entry(
+                        name=point.name,
+                        kind=kind.name,
+                        target=point.value,
+                        distribution=dist.name if dist else "unknown",
+                        version=dist.version if dist else "0",
+                        requires=tuple(dist.requires or ()) if dist else (),
+                    )
+                )
+        return cls(entries)
+
+    def entries(self, kind: str | None = None) -> list[Entry]:
+        """The entries of a kind, or of all, sorted by kind, name and distribution."""
+        kinds = KINDS if kind is None else [self.check_kind(kind)]
+        found = [entry for k in kinds for entry in self._entries[k]]
+        order = list(KINDS)
+        return sorted(found, key=lambda e: (order.index(e.kind), e.name, e.distribution))
+
+    def find(self, kind: str, name: str) -> Entry:
+        """The one entry of that name.
+
+        Raises `ComponentNotFound` (with the distribution that provides it, or the nearest names) and
+        `AmbiguousComponent` (with both full names) where a bare name is claimed twice.
+        """
+        kind = self.check_kind(kind)
+        bare, _, distribution = name.partition("@")
+        found = [e for e in self._entries[kind] if e.name == bare and distribution in ("", e.distribution)]
+        if not found:
+            raise ComponentNotFound(self._not_found(kind, name))
+        if len(found) > 1:
+            names = " or ".join(sorted(e.full_name for e in found))
+            raise AmbiguousComponent(
+                f"two distributions register the {KINDS[kind].label} {bare!r}; write {names}"
+            )
+        return found[0]
+
+    def clashes(self, entry: Entry) -> bool:
+        """Whether another distribution registers the same name."""
+        return sum(e.name == entry.name for e in self._entries[entry.kind]) > 1
+
+    @staticmethod
+    def check_kind(kind: str) -> str:
+        """The kind's name, given as plural or singular; raises `InputError` with the known ones."""
+        for known in KINDS.values():
+            if kind in (known.name, known.label, known.label.replace(" ", "-"), known.name.removesuffix("s")):
+                return known.name
+        raise InputError(f"there is no kind of component called {kind!r}; kinds are: {', '.join(KINDS)}")
+
+    def _not_found(self, kind: str, name: str) -> str:
+        label = KINDS[kind].label
+        text = f"no installed {label} is called {name!r}"
+        elsewhere = [e.kind for k in KINDS for e in self._entries[k] if e.name == name]
+        if elsewhere:
+            return f"{text}; {name!r} is one of the {elsewhere[0]}"
+        if PROVIDER.get(name) and PROVIDER[name] not in {e.distribution for e in self.entries()}:
+            return f"{text}; {PROVIDER[name]} provides it: pip install {PROVIDER[name]}"
+        names = sorted(e.name for e in self._entries[kind])
+        near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+        if near:
+            return f"{text}; did you mean {' or '.join(near)}?"
+        return f"{text}; installed are: {', '.join(names) or 'none'}"
+
+
+def plugin_entry_points(group: str) -> list[importlib_metadata.EntryPoint]:
+    """Entry points of a group, without duplicates of one distribution and without disabled ones.
+
+    The environment variable `WELLPOSED_DISABLE` names distributions, separated by commas, to leave out.
+    """
+    disabled = {_normal(d) for d in os.environ.get("WELLPOSED_DISABLE", "").split(",") if d.strip()}
+    found: dict[tuple[str, str], importlib_metadata.EntryPoint] = {}
+    for point in importlib_metadata.entry_points(group=group):
+        dist = point.dist.name if point.dist else "unknown"
+        if _normal(dist) not in disabled:
+            found.setdefault((point.name, _normal(dist)), point)
+    return list(found.values())
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name.strip()).lower()

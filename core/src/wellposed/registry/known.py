@@ -1,0 +1,26 @@
+"""Which first-party distribution provides a component that is not installed.
+
+Only for the sentence that a missing name gets; what is installed is read from entry points alone. A test
+compares this table with the entry points of this repository.
+"""
+
+from __future__ import annotations
+
+_PROVIDED = {
+    "wellposed-physics": (
+        "parallel-beam fan-beam beer-lambert emission fourier multicoil-fourier convolution inpainting "
+        "compressed-sensing block-compressed-sensing downsampling identity complexify matrix cartesian-mask "
+        "radial-mask random-mask full-mask file-pattern pixel-mask gaussian-kernel motion-kernel disk-kernel "
+        "gaussian poisson poisson-transmission laplace l2 kullback-leibler ellipses shepp-logan textures "
+        "skimage-images image-folder fastmri lidc htc2022 sinogram-file k-space-file psnr ssim nmse nrmse "
+        "relative-l2 matthews"
+    ),
+    "wellposed-classical": (
+        "tikhonov total-variation smoothed-total-variation total-generalized-variation wavelet-l1 huber "
+        "nonnegativity box compose landweber kaczmarz sart stochastic-gradient conjugate-gradient "
+        "gradient-descent proximal-gradient fista pdhg admm linearized-bregman truncated-svd tikhonov-direct "
+        "filtered-backprojection zero-filled pseudo-inverse"
+    ),
+}
+
+PROVIDER = {name: dist for dist, names in _PROVIDED.items() for name in names.split()}

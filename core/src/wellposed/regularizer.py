@@ -1,0 +1,239 @@
+"""Regularizers: what is known about the image, as a functional, a gradient, a proximal map or a split."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from .component import Component
+from .errors import CapabilityMissing, InputError
+from .space import per_sample
+
+Capability = Literal["value", "grad", "prox", "split"]
+_METHODS = {"value": "forward", "grad": "grad", "prox": "prox", "split": "split"}
+
+
+@dataclass(frozen=True)
+class Term:
+    """One term `g(K x)`: `functional` has a proximal map; `analysis` is `K`, or `None` for the identity.
+
+    `analysis(x)` and `synthesis(p)` are `K` and `K*` on batched images of any size, `norm` bounds `‖K‖`.
+    """
+
+    functional: Regularizer
+    analysis: Analysis | None = None
+
+
+class Analysis(nn.Module):
+    """A linear map `K` that works on images of every size: `forward`, `adjoint` and a norm bound."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def adjoint(self, p: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def norm(self, x: Tensor) -> float:
+        """An upper bound of `‖K‖` on images like `x`."""
+        raise NotImplementedError
+
+    def solve_normal(self, rhs: Tensor, shift: float) -> Tensor | None:
+        """`(K*K + shift·I)⁻¹ rhs` where a fast transform diagonalises it; else `None`."""
+        return None
+
+
+class Regularizer(Component, nn.Module):
+    """`R(x)`, with any of: value `forward(x) → (B,)`, `grad(x)`, `prox(x, step)`, `split()`.
+
+    `capabilities` declares which of them exist; a subclass states it as a class attribute and the
+    class is refused when it promises a method that it does not write. Convention of the proximal map,
+    with `step` a number or `(B,)`: `prox(x, s) = argmin_u s·R(u) + ½‖u − x‖²`. `split` writes
+    `R(x) = Σ_i g_i(K_i x)` for primal-dual methods.
+
+    Weights and sums are algebra: `0.1 * TotalVariation() + Nonnegativity()`.
+    """
+
+    capabilities: frozenset[Capability] = frozenset()
+    #: Properties that convergence proofs need. `smoothness` is the Lipschitz constant of `grad`.
+    convex: bool = False
+    strong_convexity: float = 0.0
+    smoothness: float | None = None
+    #: Groups under which `R(g x) = R(x)`, by name: "translation", "c4" (90° rotations), "d4", ….
+    invariances: frozenset[str] = frozenset()
+
+    def __init_subclass__(cls, **kwargs: object) -> None:
+        super().__init_subclass__(**kwargs)
+        declared = cls.__dict__.get("capabilities")
+        if not isinstance(declared, frozenset):
+            return
+        for capability in declared:
+            if capability not in get_args(Capability):
+                raise TypeError(f"{cls.__name__} declares the unknown capability {capability!r}")
+            method = _METHODS[capability]
+            if getattr(cls, method) is getattr(Regularizer, method) and capability not in ("grad", "split"):
+                raise TypeError(f"{cls.__name__} declares {capability!r} but does not write {method}()")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The values `R(x)`, shape `(B,)`."""
+        raise self._missing("value")
+
+    def grad(self, x: Tensor) -> Tensor:
+        """`∇R(x)`, by automatic differentiation of the value unless written by hand."""
+        if "grad" not in self.capabilities:
+            raise self._missing("grad")
+        with torch.enable_grad():
+            point = x if x.requires_grad else x.detach().requires_grad_()
+            keep = x.requires_grad or any(p.requires_grad for p in self.parameters())
+            (grad,) = torch.autograd.grad(self(point).sum(), point, create_graph=keep)
+        return grad
+
+    def prox(self, x: Tensor, step: float | Tensor) -> Tensor:
+        """`argmin_u step·R(u) + ½‖u − x‖²`, shape of `x`."""
+        raise self._missing("prox")
+
+    def split(self) -> list[Term]:
+        """The terms `g_i(K_i x)`; the functional itself where it has a proximal map."""
+        if "prox" not in self.capabilities:
+            raise self._missing("split")
+        return [Term(self)]
+
+    def conjugate(self, p: Tensor) -> Tensor | None:
+        """`R*(p)`, shape `(B,)`, `inf` outside its domain; `None` where no formula is known."""
+        return None
+
+    def prox_conjugate(self, p: Tensor, step: float | Tensor) -> Tensor:
+        """Proximal map of `step·R*`, by Moreau: `p − s·prox_{R/s}(p/s)`."""
+        s = per_sample(step, p)
+        return p - s * self.prox(p / s, 1.0 / step)
+
+    def smoothness_on(self, x: Tensor) -> float | None:
+        """Lipschitz constant of `grad` on images like `x`; for those that depend on the dimension."""
+        return self.smoothness
+
+    def __mul__(self, weight: float | Tensor) -> Regularizer:
+        return Weighted(self, weight)
+
+    __rmul__ = __mul__
+
+    def __add__(self, other: Regularizer) -> Regularizer:
+        return Sum([*_terms_of(self), *_terms_of(other)])
+
+    def _missing(self, capability: Capability) -> CapabilityMissing:
+        have = ", ".join(sorted(self.capabilities)) or "nothing"
+        return CapabilityMissing(f"{type(self).__name__} has no {capability}; it declares {have}")
+
+
+class Zero(Regularizer):
+    """No regularization, `R(x) = 0`."""
+
+    source = "the zero functional"
+    capabilities = frozenset({"value", "grad", "prox", "split"})
+    convex = True
+    smoothness = 0.0
+    invariances = frozenset({"translation", "d4"})
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.zeros(len(x), dtype=x.dtype.to_real(), device=x.device)
+
+    def grad(self, x: Tensor) -> Tensor:
+        return torch.zeros_like(x)
+
+    def prox(self, x: Tensor, step: float | Tensor) -> Tensor:
+        return x
+
+    def split(self) -> list[Term]:
+        return []
+
+
+class Weighted(Regularizer):
+    """`w·R(x)`; `weight` is a nonnegative number, or a tensor that may be learned."""
+
+    def __init__(self, regularizer: Regularizer, weight: float | Tensor) -> None:
+        super().__init__()
+        if not isinstance(weight, Tensor) and not weight >= 0:
+            raise InputError(f"a regularizer's weight must be ≥ 0; got {weight}")
+        self.regularizer = regularizer
+        if isinstance(weight, nn.Parameter):
+            self.weight = weight
+        elif isinstance(weight, Tensor):
+            self.register_buffer("weight", weight)
+        else:
+            self.weight = float(weight)
+        self.capabilities = regularizer.capabilities
+        self.convex = regularizer.convex
+        self.invariances = regularizer.invariances
+        self.source = regularizer.source
+
+    @property
+    def strong_convexity(self) -> float:  # type: ignore[override]
+        return float(self.weight) * self.regularizer.strong_convexity
+
+    def smoothness_on(self, x: Tensor) -> float | None:
+        inner = self.regularizer.smoothness_on(x)
+        return None if inner is None else float(self.weight) * inner
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.weight * self.regularizer(x)
+
+    def grad(self, x: Tensor) -> Tensor:
+        return per_sample(self.weight, x) * self.regularizer.grad(x)
+
+    def prox(self, x: Tensor, step: float | Tensor) -> Tensor:
+        return self.regularizer.prox(x, self.weight * step)
+
+    def conjugate(self, p: Tensor) -> Tensor | None:
+        value = self.regularizer.conjugate(p / per_sample(self.weight, p))
+        return None if value is None else self.weight * value
+
+    def split(self) -> list[Term]:
+        return [Term(Weighted(t.functional, self.weight), t.analysis) for t in self.regularizer.split()]
+
+    def extra_repr(self) -> str:
+        return f"weight={float(self.weight):g}"
+
+
+class Sum(Regularizer):
+    """`Σ_i R_i(x)`. Its proximal map has no formula in general; primal-dual methods split it instead."""
+
+    def __init__(self, terms: list[Regularizer]) -> None:
+        super().__init__()
+        if not terms:
+            raise InputError("a sum of regularizers needs at least one term")
+        self.terms = nn.ModuleList(terms)
+        shared = frozenset.intersection(*(t.capabilities for t in terms))
+        self.capabilities = shared if len(terms) == 1 else shared - {"prox"}
+        self.convex = all(t.convex for t in terms)
+        self.invariances = frozenset.intersection(*(t.invariances for t in terms))
+
+    def __iter__(self) -> Iterator[Regularizer]:
+        return iter(self.terms)  # type: ignore[arg-type]
+
+    @property
+    def strong_convexity(self) -> float:  # type: ignore[override]
+        return sum(t.strong_convexity for t in self)
+
+    def smoothness_on(self, x: Tensor) -> float | None:
+        each = [t.smoothness_on(x) for t in self]
+        return None if any(s is None for s in each) else sum(s for s in each if s is not None)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.stack([t(x) for t in self]).sum(0)
+
+    def grad(self, x: Tensor) -> Tensor:
+        return torch.stack([t.grad(x) for t in self]).sum(0)
+
+    def prox(self, x: Tensor, step: float | Tensor) -> Tensor:
+        if len(self.terms) > 1:
+            raise self._missing("prox")
+        return next(iter(self)).prox(x, step)
+
+    def split(self) -> list[Term]:
+        return [term for regularizer in self for term in regularizer.split()]
+
+
+def _terms_of(regularizer: Regularizer) -> list[Regularizer]:
+    return list(regularizer) if isinstance(regularizer, Sum) else [regularizer]

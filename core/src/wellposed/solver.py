@@ -1,0 +1,141 @@
+"""Solvers: from a posed problem, or a measurement and its operator, to images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from .acceleration import Acceleration, NoAcceleration
+from .component import Component
+from .driver import Monitor, solve
+from .errors import CompositionError
+from .fidelity import Fidelity
+from .gradient import Gradient, NoGradient, Unrolled
+from .iteration import Iteration
+from .operator import Operator
+from .problem import Problem
+from .regularizer import Regularizer, Zero
+from .solution import Solution, Verdict
+from .stopping import CertifiedAccuracy, Progress, Stop
+
+
+class Solver(Component, nn.Module):
+    """Reconstructs images. `solve` gives verdicts and certificates; `forward` is what training calls."""
+
+    def solve(
+        self,
+        problem: Problem,
+        *,
+        accuracy: float | Tensor | None = None,
+        init: Tensor | None = None,
+        monitors: dict[str, Monitor] | None = None,
+        observer: Callable[[Progress], None] | None = None,
+    ) -> Solution:
+        """Reconstruct the batch of measurements of `problem`.
+
+        `accuracy`: the asked-for distance to the exact solution, a number or `(B,)`; refused by solvers
+        that cannot certify it. `init`: start images. `monitors`, `observer`: see `driver.solve`.
+        """
+        raise NotImplementedError
+
+    def forward(self, y: Tensor, operator: Operator) -> Tensor:
+        """The reconstruction `(B, *operator.domain.shape)` of measurements `y`, differentiable if learned."""
+        raise NotImplementedError
+
+
+class DirectSolver(Solver):
+    """A solver that computes the image in one go: a subclass writes `forward` alone."""
+
+    def solve(
+        self,
+        problem: Problem,
+        *,
+        accuracy: float | Tensor | None = None,
+        init: Tensor | None = None,
+        monitors: dict[str, Monitor] | None = None,
+        observer: Callable[[Progress], None] | None = None,
+    ) -> Solution:
+        if accuracy is not None:
+            raise CompositionError(f"{type(self).__name__} is a direct solver and cannot certify an accuracy")
+        finite = problem.finite
+        clean = torch.nan_to_num(problem.measurement, nan=0.0, posinf=0.0, neginf=0.0)
+        x = self(clean, problem.operator)
+        start = problem.zeros() if init is None else init
+        x = torch.where(finite.reshape(-1, *([1] * (x.ndim - 1))), x, start.to(x.dtype))
+        lost = ~torch.isfinite(x).flatten(1).all(1)
+        verdict = tuple(
+            Verdict.NON_FINITE_MEASUREMENT if not ok else Verdict.DIVERGED if bad else Verdict.COMPLETED
+            for ok, bad in zip(finite.tolist(), lost.tolist(), strict=True)
+        )
+        return Solution(x, verdict, tuple(0 for _ in verdict))
+
+
+class Iterative(Solver):
+    """Any registered iteration with any fidelity, regularizer, stopping rules, acceleration and gradient.
+
+    `stop` limits the iterations and holds the rules. With `gradient: none` (default) it is a classical
+    solver; with `unrolled` an unrolled network; with an equilibrium gradient an equilibrium network.
+    """
+
+    source = "design: one iteration map, applied and differentiated by choice"
+
+    def __init__(
+        self,
+        iteration: Iteration,
+        fidelity: Fidelity,
+        regularizer: Regularizer | None = None,
+        stop: Stop | None = None,
+        acceleration: Acceleration | None = None,
+        gradient: Gradient | None = None,
+        init: Solver | None = None,
+    ) -> None:
+        super().__init__()
+        self.iteration = iteration
+        self.fidelity = fidelity
+        self.regularizer = regularizer or Zero()
+        self.stop = stop or Stop()
+        self.acceleration = acceleration or NoAcceleration()
+        self.gradient = gradient or NoGradient()
+        self.start = init
+
+    @classmethod
+    def examples(cls) -> tuple[dict, ...]:
+        return ({"iteration": "gradient-descent", "fidelity": "l2", "stop": {"iterations": 10}},)
+
+    def pose(self, y: Tensor, operator: Operator) -> Problem:
+        """The problem that this solver solves for measurements `y`."""
+        return Problem(operator, y, self.fidelity, self.regularizer)
+
+    def solve(
+        self,
+        problem: Problem,
+        *,
+        accuracy: float | Tensor | None = None,
+        init: Tensor | None = None,
+        monitors: dict[str, Monitor] | None = None,
+        observer: Callable[[Progress], None] | None = None,
+    ) -> Solution:
+        stop = self.stop if accuracy is None else self.stop.with_rule(CertifiedAccuracy(accuracy))
+        if init is None and self.start is not None:
+            init = self.start.solve(problem).x
+        return solve(
+            problem,
+            self.iteration,
+            stop=stop,
+            acceleration=self.acceleration,
+            gradient=self.gradient,
+            init=init,
+            monitors=monitors,
+            observer=observer,
+        )
+
+    def forward(self, y: Tensor, operator: Operator) -> Tensor:
+        return self.solve(self.pose(y, operator)).x
+
+    def unrolled(self, iterations: int) -> Iterative:
+        """This solver with a fixed number of steps, differentiated through each of them."""
+        return Iterative(
+            self.iteration, self.fidelity, self.regularizer, Stop(iterations), self.acceleration, Unrolled()
+        )

@@ -1,0 +1,82 @@
+"""States of iterations: small typed records of batched tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+S = TypeVar("S", bound="State")
+
+
+def bookkeeping() -> Any:
+    """A field that steers the iteration (step sizes, counters) but is no part of the fixed point."""
+    return field(metadata={"bookkeeping": True})
+
+
+@dataclass(frozen=True)
+class State:
+    """Base of all states. Fields are tensors `(B, …)` or tuples of such; subclasses are frozen dataclasses.
+
+    Accelerations and implicit gradients see a state as one matrix `(B, n)` of real numbers, by
+    `flatten` and `unflatten`; `bookkeeping()` fields stay out of it.
+    """
+
+    def map(self: S, fn: Callable[[Tensor], Tensor], *, bookkeeping: bool = True) -> S:
+        """A state of the same type with `fn` applied to every tensor."""
+        changed = {
+            f.name: _map(fn, getattr(self, f.name))
+            for f in fields(self)
+            if bookkeeping or not f.metadata.get("bookkeeping")
+        }
+        return replace(self, **changed)
+
+    def take(self: S, index: Tensor) -> S:
+        """The samples `index`."""
+        return self.map(lambda t: t[index])
+
+    def put(self: S, index: Tensor, part: S) -> S:
+        """This state with the samples `index` replaced by those of `part`."""
+        values = iter(part.tensors(bookkeeping=True))
+        return self.map(lambda t: t.index_copy(0, index, next(values)))
+
+    def detach(self: S) -> S:
+        return self.map(torch.Tensor.detach)
+
+    def tensors(self, *, bookkeeping: bool = False) -> list[Tensor]:
+        """The tensors of the state, those of the fixed point alone by default."""
+        found: list[Tensor] = []
+        for f in fields(self):
+            if bookkeeping or not f.metadata.get("bookkeeping"):
+                value = getattr(self, f.name)
+                found.extend(value if isinstance(value, tuple) else (value,))
+        return found
+
+    def flatten(self) -> Tensor:
+        """The fixed-point tensors as one real matrix `(B, n)`."""
+        return torch.cat([_as_real(t).flatten(1) for t in self.tensors()], dim=1)
+
+    def unflatten(self: S, matrix: Tensor) -> S:
+        """This state with its fixed-point tensors read from `matrix`, the inverse of `flatten`."""
+        offset = 0
+
+        def read(t: Tensor) -> Tensor:
+            nonlocal offset
+            shape = _as_real(t).shape
+            size = shape[1:].numel()
+            part = matrix[:, offset : offset + size].reshape(shape)
+            offset += size
+            return torch.view_as_complex(part.contiguous()) if t.is_complex() else part
+
+        return self.map(read, bookkeeping=False)
+
+
+def _as_real(t: Tensor) -> Tensor:
+    return torch.view_as_real(t) if t.is_complex() else t
+
+
+def _map(fn: Callable[[Tensor], Tensor], value: Any) -> Any:
+    return tuple(fn(v) for v in value) if isinstance(value, tuple) else fn(value)

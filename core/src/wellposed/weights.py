@@ -1,0 +1,90 @@
+"""Trained weights: safetensors files with their provenance, named by entry points."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save
+from torch import nn
+
+from .errors import InputError
+from .registry import WEIGHTS_GROUP, plugin_entry_points
+from .registry.summary import UnreadableTarget, module_file
+
+
+@dataclass(frozen=True)
+class WeightsEntry:
+    """Weights that a distribution ships; the file's metadata holds recipe, seed, figure and licence."""
+
+    name: str
+    path: Path
+    distribution: str
+
+    def provenance(self) -> dict[str, str]:
+        with safe_open(str(self.path), framework="pt") as file:
+            return dict(file.metadata() or {})
+
+
+def all_weights() -> dict[str, WeightsEntry]:
+    """Shipped weights by name; an entry point names `package:folder/file.safetensors`."""
+    found = {}
+    for point in plugin_entry_points(WEIGHTS_GROUP):
+        package, _, file = point.value.partition(":")
+        try:
+            path = module_file(package).parent / file
+        except UnreadableTarget:
+            continue
+        found[point.name] = WeightsEntry(point.name, path, point.dist.name if point.dist else "unknown")
+    return found
+
+
+def load_weights(module: nn.Module, source: str) -> None:
+    """Load shipped weights by name, or a `.safetensors` file, into `module`; raises `InputError`."""
+    shipped = all_weights()
+    path = shipped[source].path if source in shipped else Path(source)
+    if not path.is_file():
+        names = ", ".join(sorted(shipped)) or "none"
+        raise InputError(f"{source!r} is neither a file nor the name of shipped weights ({names})")
+    try:
+        tensors = load_file(str(path))
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path} is no readable safetensors file: {error}") from None
+    own = module.state_dict()
+    missing, unknown = sorted(own.keys() - tensors.keys()), sorted(tensors.keys() - own.keys())
+    if missing or unknown:
+        raise InputError(
+            f"{path.name} does not fit {type(module).__name__}: "
+            f"missing {_few(missing)}, unknown {_few(unknown)}; build it with the settings of its recipe"
+        )
+    wrong = next((k for k in own if own[k].shape != tensors[k].shape), None)
+    if wrong is not None:
+        raise InputError(
+            f"{path.name} does not fit {type(module).__name__}: {wrong} has shape "
+            f"{tuple(tensors[wrong].shape)}, {tuple(own[wrong].shape)} is needed"
+        )
+    module.load_state_dict(tensors)
+
+
+def save_weights(module: nn.Module, path: Path, provenance: Mapping[str, str] | None = None) -> None:
+    """Write the state of `module` to a safetensors file, atomically."""
+    tensors = {k: v.detach().cpu().contiguous() for k, v in module.state_dict().items()}
+    payload = save(tensors, metadata=dict(provenance or {}))
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(payload)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _few(names: list[str]) -> str:
+    if not names:
+        return "nothing"
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
