@@ -76,8 +76,8 @@ if TYPE_CHECKING:
     from .iteration import Iteration as Iteration
     from .metric import Metric as Metric
     from .network import Network as Network
-    from .noise import NoNoise as NoNoise
     from .noise import Noise as Noise
+    from .noise import NoNoise as NoNoise
     from .operator import LinearOperator as LinearOperator
     from .operator import Operator as Operator
     from .pattern import Pattern as Pattern

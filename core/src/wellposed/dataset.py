@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .component import Component
 from .errors import InputError
-from .noise import NoNoise, Noise
+from .noise import Noise, NoNoise
 from .operator import Operator
 
 
@@ -55,10 +55,17 @@ class Simulated(Dataset):
 
     def __init__(self, images: Dataset, operator: Operator, noise: Noise | None = None, seed: int = 0) -> None:
         self.images, self.operator, self.noise, self.seed = images, operator, noise or NoNoise(), seed
+        self.device, self.dtype = torch.device("cpu"), torch.float32
 
     @classmethod
     def examples(cls) -> tuple[dict, ...]:
         return ()
+
+    def to(self, device: torch.device | str, dtype: torch.dtype) -> Simulated:
+        """Simulate on `device` in the (real) precision `dtype` from now on; moves the operator."""
+        self.device, self.dtype = torch.device(device), dtype
+        self.operator.to(device=self.device, dtype=dtype)
+        return self
 
     def __len__(self) -> int:
         return len(self.images)
@@ -68,10 +75,12 @@ class Simulated(Dataset):
         image = self.images[index]
         if image.truth is None:
             raise InputError(f"sample {image.name} has no image to simulate a measurement from")
+        dtype = self.dtype.to_complex() if image.truth.is_complex() else self.dtype
+        truth = image.truth.to(device=self.device, dtype=dtype)
         with torch.no_grad():
-            ideal = self.operator(image.truth[None])
+            ideal = self.operator(truth[None])
             noisy = self.noise(ideal.cpu(), generator_of(self.seed, index)).to(ideal.device)
-        return Sample(image.name, image.truth, noisy[0], self.operator)
+        return Sample(image.name, truth, noisy[0], self.operator)
 
 
 def generator_of(seed: int, index: int) -> torch.Generator:

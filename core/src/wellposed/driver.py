@@ -147,9 +147,8 @@ def _evaluate(run: _Run, part: _Part, progress: Progress, monitors: Mapping[str,
             run.finish(met, rule.verdict, progress.count)  # type: ignore[arg-type]
             done |= met
     run.finish(broken, Verdict.DIVERGED, progress.count)
+    part.keep_finite(broken)
     if bool((done | broken).any()):
-        if bool(broken.any()):
-            part.restore(broken, progress.previous)
         part.drop(done | broken)
 
 
@@ -159,6 +158,7 @@ def _finish_rest(run: _Run, part: _Part, stop: Stop) -> None:
     finite = torch.isfinite(run.iteration.estimate(part.state)).flatten(1).all(1)
     run.finish(finite, stop.exhausted, stop.iterations)
     run.finish(~finite, Verdict.DIVERGED, stop.iterations)
+    part.keep_finite(~finite)
     part.drop(torch.ones_like(finite))
 
 
@@ -172,11 +172,14 @@ class _Part:
             self.problem, self.state = run.problem.take(run.active), run.state.take(run.active)
             self.stop = stop.take(run.active)
         self.memory: Any = acceleration.init(self.state)
+        self.last_finite = self.state
 
-    def restore(self, broken: Tensor, previous: State) -> None:
-        """Go back to the last state of the samples `broken`; it is finite when rules run every step."""
-        index = broken.nonzero()[:, 0]
-        self.state = self.state.put(index, previous.take(index))
+    def keep_finite(self, broken: Tensor) -> None:
+        """Take the samples `broken` back to the last state that was seen to be finite; remember the others."""
+        if bool(broken.any()):
+            index = broken.nonzero()[:, 0]
+            self.state = self.state.put(index, self.last_finite.take(index))
+        self.last_finite = self.state
 
     def drop(self, done: Tensor) -> None:
         """Write the samples `done` back into the whole batch and go on with the rest."""
@@ -190,6 +193,7 @@ class _Part:
         run.active = run.active[keep]
         if len(keep):
             self.problem, self.state = self.problem.take(keep), self.state.take(keep)
+            self.last_finite = self.state
             self.stop = self.stop.take(keep)
             self.memory = self.memory.take(keep) if isinstance(self.memory, State) else self.memory
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from .component import Component
+from .errors import CapabilityMissing
 from .space import per_sample
 
 
@@ -64,3 +65,12 @@ class Fidelity(Component, nn.Module):
     def take(self, index: Tensor) -> Fidelity:
         """The fidelity of the samples `index`: itself unless it holds per-sample data."""
         return self
+
+
+class Unstated(Fidelity):
+    """No data fidelity is stated: for solvers that minimise nothing (direct inversion, networks)."""
+
+    source = "none: a placeholder"
+
+    def forward(self, v: Tensor, y: Tensor) -> Tensor:
+        raise CapabilityMissing("this problem states no fidelity, so it has no objective; pose it with one (l2, …)")

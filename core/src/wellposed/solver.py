@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from .acceleration import Acceleration, NoAcceleration
 from .component import Component
-from .driver import Monitor, solve
+from .driver import Monitor, check_composition, solve
 from .errors import CompositionError
-from .fidelity import Fidelity
+from .fidelity import Fidelity, Unstated
 from .gradient import Gradient, NoGradient, Unrolled
 from .iteration import Iteration
 from .operator import Operator
@@ -23,6 +23,13 @@ from .stopping import CertifiedAccuracy, Progress, Stop
 
 class Solver(Component, nn.Module):
     """Reconstructs images. `solve` gives verdicts and certificates; `forward` is what training calls."""
+
+    def pose(self, y: Tensor, operator: Operator) -> Problem:
+        """The problem that this solver solves for measurements `y`: without an objective unless it has one."""
+        return Problem(operator, y, Unstated())
+
+    def check(self, problem: Problem) -> None:
+        """Raise `CompositionError` where this solver cannot work on `problem`; costs no iteration."""
 
     def solve(
         self,
@@ -105,8 +112,12 @@ class Iterative(Solver):
         return ({"iteration": "gradient-descent", "fidelity": "l2", "stop": {"iterations": 10}},)
 
     def pose(self, y: Tensor, operator: Operator) -> Problem:
-        """The problem that this solver solves for measurements `y`."""
         return Problem(operator, y, self.fidelity, self.regularizer)
+
+    def check(self, problem: Problem) -> None:
+        check_composition(problem, self.iteration, self.stop, self.acceleration, self.gradient)
+        if self.start is not None:
+            self.start.check(problem)
 
     def solve(
         self,

@@ -53,13 +53,10 @@ class Space:
             )
         if tensor.is_complex() and not self.is_complex:
             raise ShapeError(
-                f"{_name(owner)} takes real {what}, got {tensor.dtype}; take its real part or its "
-                f"absolute value first"
+                f"{_name(owner)} takes real {what}, got {tensor.dtype}; take its real part or its absolute value first"
             )
         if not (tensor.is_complex() or tensor.is_floating_point()):
-            raise ShapeError(
-                f"{_name(owner)} takes floating-point {what}, got {tensor.dtype}; call .float() first"
-            )
+            raise ShapeError(f"{_name(owner)} takes floating-point {what}, got {tensor.dtype}; call .float() first")
 
     def _hint(self, tensor: Tensor) -> str:
         if tuple(tensor.shape) == self.shape:
@@ -76,9 +73,7 @@ class Space:
         dtype: torch.dtype | None = None,
     ) -> Tensor:
         """Standard normal samples drawn on the generator's device."""
-        return torch.randn(
-            (batch, *self.shape), dtype=self._field(dtype), generator=generator, device=generator.device
-        )
+        return torch.randn((batch, *self.shape), dtype=self._field(dtype), generator=generator, device=generator.device)
 
     def _field(self, dtype: torch.dtype | None) -> torch.dtype:
         if dtype is None:

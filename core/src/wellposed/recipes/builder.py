@@ -6,7 +6,7 @@ import inspect
 import types
 import typing
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 from torch import nn
@@ -63,7 +63,7 @@ def construct(cls: type, arguments: Mapping[str, Any], where: str = "") -> Any:
     return _guarded(lambda: cls(**converted), cls, where)
 
 
-@lru_cache(maxsize=None)
+@cache
 def constructor_parameters(cls: type) -> dict[str, inspect.Parameter]:
     """The named constructor parameters of a component class."""
     kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
@@ -127,9 +127,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         return checked_value(_without_components(hint), value, where)
     built = build(_kind_of(component), value, where)
     if not isinstance(built, component):
-        raise RecipeError(
-            f"a {component.__name__} is needed here; {type(built).__name__} is none", where
-        )
+        raise RecipeError(f"a {component.__name__} is needed here; {type(built).__name__} is none", where)
     return built
 
 
@@ -137,7 +135,10 @@ def _nested(cls: type, value: Any, where: str) -> Any:
     if isinstance(value, cls):
         return value
     if not isinstance(value, dict):
-        raise RecipeError(f"a mapping of {', '.join(constructor_parameters(cls))} is needed; {_what(value)} was given", where)
+        raise RecipeError(
+            f"a mapping of {', '.join(constructor_parameters(cls))} is needed; {_what(value)} was given",
+            where,
+        )
     return construct(cls, value, where)
 
 
@@ -180,7 +181,7 @@ def _takes_weights(cls: type) -> bool:
 # Type hints ---------------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=None)
+@cache
 def _hints(cls: type) -> dict[str, Any]:
     return typing.get_type_hints(cls.__init__)
 
@@ -240,7 +241,7 @@ def _plain(member: Any) -> bool:
     return not any(issubclass(c, Component) for c in _classes(member)) and member is not type(None)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _kind_of(component: type) -> str:
     import importlib
 

@@ -89,9 +89,7 @@ class Registry:
             raise ComponentNotFound(self._not_found(kind, name))
         if len(found) > 1:
             names = " or ".join(sorted(e.full_name for e in found))
-            raise AmbiguousComponent(
-                f"two distributions register the {KINDS[kind].label} {bare!r}; write {names}"
-            )
+            raise AmbiguousComponent(f"two distributions register the {KINDS[kind].label} {bare!r}; write {names}")
         return found[0]
 
     def clashes(self, entry: Entry) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 
@@ -43,7 +43,7 @@ def module_file(module: str) -> Path:
     raise UnreadableTarget(f"no module named {module}")
 
 
-@lru_cache(maxsize=None)
+@cache
 def _docstrings(path: Path) -> dict[str, str]:
     try:
         tree = ast.parse(path.read_text(encoding="utf-8"))

@@ -1,0 +1,181 @@
+"""From a recipe to an experiment: everything is built and checked before any work is done."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ..dataset import Dataset, Sample, Simulated
+from ..driver import Monitor
+from ..errors import InputError, RecipeError
+from ..metric import Metric
+from ..operator import Operator
+from ..problem import Problem
+from ..recipes import Recipe, build
+from ..solution import Solution
+from ..solver import Solver
+from ..stopping import Progress
+from .results import Results, Row, SampleResult
+
+Observer = Callable[[str, str, Progress], None]
+
+
+def prepare(recipe: Recipe) -> Experiment:
+    """Build every component that `recipe` names; raises `RecipeError` and other `InputError`s."""
+    device = check_device(recipe.device)
+    dtype = {"single": torch.float32, "double": torch.float64}[recipe.precision]
+    data: Dataset = build("datasets", recipe.data, "data")
+    operator = None if recipe.operator is None else build("operators", recipe.operator, "operator")
+    noise = None if recipe.noise is None else build("noise", recipe.noise, "noise")
+    if len(data) == 0:
+        raise RecipeError("the dataset holds no sample", "data")
+    if operator is not None:
+        data = Simulated(data, operator, noise, recipe.seed).to(device, dtype)
+    solvers = {label: build("solvers", node, f"solvers.{label}") for label, node in recipe.solvers.items()}
+    metrics = {_metric_name(node): build("metrics", node, f"metrics.{i}") for i, node in enumerate(recipe.metrics)}
+    for part in solvers.values():
+        part.to(device=device, dtype=dtype)
+    experiment = Experiment(recipe, data, operator, solvers, metrics, device, dtype)
+    experiment.check()
+    return experiment
+
+
+@dataclass
+class Experiment:
+    """A recipe, built. `run` reconstructs `recipe.samples` samples of the data with every solver."""
+
+    recipe: Recipe
+    data: Dataset
+    operator: Operator | None
+    solvers: dict[str, Solver]
+    metrics: dict[str, Metric]
+    device: torch.device
+    dtype: torch.dtype
+
+    def check(self) -> None:
+        """Pose the first sample's problem to every solver; raises an `InputError` where one does not fit."""
+        sample = self.sample(0)
+        self._monitors(sample)
+        for label, solver in self.solvers.items():
+            try:
+                solver.check(self.problem(sample, solver))
+            except InputError as error:
+                raise RecipeError(str(error), f"solvers.{label}") from error
+
+    def run(self, observer: Observer | None = None) -> Results:
+        """Reconstruct and measure. `observer(solver, sample, progress)` sees every iteration."""
+        rows: list[Row] = []
+        samples: list[SampleResult] = []
+        for index in range(min(self.recipe.samples, len(self.data))):
+            sample = self.sample(index)
+            result = SampleResult(sample.name, _cpu(sample.truth), _cpu(_given(sample)))
+            for label, solver in self.solvers.items():
+                row, image = self._reconstruct(label, solver, sample, observer)
+                rows.append(row)
+                result.reconstructions[label] = image
+            samples.append(result)
+        return Results(rows, samples, {name: metric.better for name, metric in self.metrics.items()})
+
+    def sample(self, index: int) -> Sample:
+        """Sample `index` on the experiment's device and in its precision, with its operator."""
+        sample = self.data[index]
+        operator = sample.operator or self.operator
+        if operator is None:
+            raise RecipeError("the samples bring no operator of their own; name one", "operator")
+        if sample.measurement is None:
+            raise RecipeError(f"sample {sample.name} has neither a measurement nor an image", "data")
+        return replace(
+            sample,
+            truth=None if sample.truth is None else self._move(sample.truth),
+            measurement=self._move(sample.measurement),
+            operator=operator.to(device=self.device, dtype=self.dtype),
+        )
+
+    def problem(self, sample: Sample, solver: Solver) -> Problem:
+        """The problem that `solver` solves for `sample`."""
+        assert sample.operator is not None
+        return solver.pose(_given(sample)[None], sample.operator)
+
+    def _reconstruct(self, label: str, solver: Solver, sample: Sample, observer: Observer | None) -> tuple[Row, Tensor]:
+        problem = self.problem(sample, solver)
+        monitors = self._monitors(sample)
+        watch = None if observer is None else (lambda progress: observer(label, sample.name, progress))
+        with torch.no_grad():
+            self._synchronize()
+            start = time.perf_counter()
+            solution = solver.solve(problem, monitors=monitors or None, observer=watch)
+            self._synchronize()
+            seconds = time.perf_counter() - start
+        metrics = self._measure(solution.x, sample)
+        return _row(label, sample.name, metrics, seconds, solution), _cpu(solution.x[0])
+
+    def _measure(self, x: Tensor, sample: Sample) -> dict[str, float]:
+        if sample.truth is None:
+            return {}
+        if sample.truth.shape != x.shape[1:]:
+            raise InputError(
+                f"sample {sample.name}: the reference has shape {tuple(sample.truth.shape)} and the "
+                f"reconstruction {tuple(x.shape[1:])}; they must agree to be compared"
+            )
+        return {name: float(metric(x, sample.truth[None])) for name, metric in self.metrics.items()}
+
+    def _monitors(self, sample: Sample) -> dict[str, Monitor]:
+        """What the recipe asks to be measured along the iterations: the objective, or a metric."""
+        found: dict[str, Monitor] = {}
+        for name in self.recipe.monitors:
+            if name == "objective":
+                found[name] = lambda progress: progress.problem.objective(progress.x)
+            elif name in self.metrics:
+                if sample.truth is not None:
+                    truth, metric = sample.truth[None], self.metrics[name]
+                    found[name] = lambda progress, m=metric, t=truth: m(progress.x, t)
+            else:
+                raise RecipeError(f"{name!r} is neither 'objective' nor one of the recipe's metrics", "monitors")
+        return found
+
+    def _move(self, tensor: Tensor) -> Tensor:
+        dtype = self.dtype.to_complex() if tensor.is_complex() else self.dtype
+        return tensor.to(device=self.device, dtype=dtype)
+
+    def _synchronize(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+
+def check_device(name: str) -> torch.device:
+    """A torch device by name; raises `InputError` where it is unknown or absent."""
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        available = "cpu, cuda" if torch.cuda.is_available() else "cpu"
+        reason = str(error).splitlines()[0]
+        raise InputError(f"device {name!r} cannot be used here ({reason}); available: {available}") from None
+    return device
+
+
+def _given(sample: Sample) -> Tensor:
+    assert sample.measurement is not None
+    return sample.measurement
+
+
+def _metric_name(node: object) -> str:
+    return str(node["use"] if isinstance(node, dict) and "use" in node else node)
+
+
+def _row(label: str, sample: str, metrics: dict[str, float], seconds: float, solution: Solution) -> Row:
+    history = {
+        name: [(count, values[0]) for count, values in records if math.isfinite(values[0])]
+        for name, records in solution.history.items()
+    }
+    bound = None if solution.bound is None else float(solution.bound[0])
+    return Row(label, sample, metrics, seconds, solution.iterations[0], solution.verdict[0], bound, history)
+
+
+def _cpu(tensor: Tensor | None) -> Tensor | None:
+    return None if tensor is None else tensor.detach().cpu()

@@ -1,0 +1,1 @@
+"""Magnetic resonance imaging: Fourier encoding, coil maps, sampling masks."""
