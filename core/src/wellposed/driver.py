@@ -123,9 +123,9 @@ def _loop(
         if len(run.active) == 0:
             return
         previous = part.state
-        step = gradient.wrap(lambda s: run.iteration.step(part.problem, s))
-        part.state, part.memory = acceleration.advance(step, previous, part.memory)
-        progress = Progress(part.problem, run.iteration, part.state, previous, count)
+        apply = _Recorded(gradient.wrap(lambda s: run.iteration.step(part.problem, s)))
+        part.state, part.memory = acceleration.advance(apply, previous, part.memory)
+        progress = Progress(part.problem, run.iteration, part.state, previous, apply.first or part.state, count)
         if observer is not None:
             observer(progress)
         if stop.due(count) or (monitors and (count % stop.every == 0 or count == stop.iterations)):
@@ -196,6 +196,19 @@ class _Part:
             self.last_finite = self.state
             self.stop = self.stop.take(keep)
             self.memory = self.memory.take(keep) if isinstance(self.memory, State) else self.memory
+
+
+class _Recorded:
+    """The map, remembering its first value: the residual of an accelerated step is that of the plain map."""
+
+    def __init__(self, step: Callable[[State], State]) -> None:
+        self.step = step
+        self.first: State | None = None
+
+    def __call__(self, state: State) -> State:
+        value = self.step(state)
+        self.first = self.first or value
+        return value
 
 
 def _bound(problem: Problem, iteration: Iteration, state: State) -> Tensor | None:

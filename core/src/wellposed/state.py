@@ -69,7 +69,7 @@ class State:
             size = shape[1:].numel()
             part = matrix[:, offset : offset + size].reshape(shape)
             offset += size
-            return torch.view_as_complex(part.contiguous()) if t.is_complex() else part
+            return torch.complex(part[..., 0], part[..., 1]) if t.is_complex() else part
 
         return self.map(read, bookkeeping=False)
 

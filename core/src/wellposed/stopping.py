@@ -19,12 +19,17 @@ from .state import State
 
 @dataclass(frozen=True)
 class Progress:
-    """What a rule, a monitor or a hook sees of a running iteration; `x` is computed once when asked for."""
+    """What a rule, a monitor or a hook sees of a running iteration; `x` is computed once when asked for.
+
+    `state` is the new state, `previous` the one before, `applied` the plain map's value at `previous`:
+    the same as `state` without acceleration.
+    """
 
     problem: Problem
     iteration: Iteration
     state: State
     previous: State
+    applied: State
     count: int
 
     @cached_property
@@ -77,7 +82,7 @@ class RelativeChange(Rule):
 
 
 class FixedPointResidual(Rule):
-    """Stop at `‖T(s) − s‖ ≤ tolerance·‖T(s)‖` on the whole state, not the image alone."""
+    """Stop at `‖T(s) − s‖ ≤ tolerance·‖T(s)‖` on the whole state, not the image alone, before acceleration."""
 
     name = "fixed_point_residual"
     source = "Kelley 1995, Iterative Methods for Linear and Nonlinear Equations, section 5.2"
@@ -94,7 +99,7 @@ class FixedPointResidual(Rule):
             )
 
     def measure(self, progress: Progress) -> Tensor:
-        new, old = progress.state.flatten(), progress.previous.flatten()
+        new, old = progress.applied.flatten(), progress.previous.flatten()
         return norm(new - old) / norm(new).clamp_min(torch.finfo(new.dtype).tiny)
 
     def level(self, problem: Problem) -> float:

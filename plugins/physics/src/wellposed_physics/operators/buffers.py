@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -91,9 +90,6 @@ class BufferedOperator(LinearOperator):
             if buffer.dtype == torch.float64:
                 self._buffers[name] = value.to(buffer.device)
         return result
-
-    def __getattr__(self, name: str) -> Any:
-        return super().__getattr__(name)
 
 
 def shifted_inverse(diagonal: Tensor, shift: Tensor, floor: float | Tensor = 0.0) -> Tensor:

@@ -1,0 +1,61 @@
+"""NumPy's own formats; pickled objects are never loaded."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from ..errors import InputError
+from .guard import choose
+
+_OBJECTS = "it holds pickled Python objects, which are not read; save numbers instead"
+
+
+def read_npy(path: Path, key: str | None) -> np.ndarray:
+    with path.open("rb") as stream:
+        shape, dtype = _header(stream, path)
+    # Empty arrays cannot be mapped.
+    return np.load(path, mmap_mode="r" if 0 not in shape else None, allow_pickle=False)
+
+
+def describe_npy(path: Path) -> Iterator[tuple]:
+    with path.open("rb") as stream:
+        shape, dtype = _header(stream, path)
+    yield "", shape, str(dtype)
+
+
+def read_npz(path: Path, key: str | None) -> np.ndarray:
+    with np.load(path, allow_pickle=False) as archive:
+        chosen = choose(path, key, archive.files)
+        with archive.zip.open(f"{chosen}.npy") as stream:
+            _header(stream, path)
+        return archive[chosen]
+
+
+def describe_npz(path: Path) -> Iterator[tuple]:
+    with zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            with archive.open(name) as stream:
+                shape, dtype = _header(stream, path)
+            yield name.removesuffix(".npy"), shape, str(dtype)
+
+
+def write_npy(stream: IO[bytes], array: np.ndarray, key: str) -> None:
+    np.save(stream, array, allow_pickle=False)
+
+
+def write_npz(stream: IO[bytes], array: np.ndarray, key: str) -> None:
+    np.savez_compressed(stream, **{key: array})
+
+
+def _header(stream: IO[bytes], path: Path) -> tuple[tuple[int, ...], np.dtype]:
+    version = np.lib.format.read_magic(stream)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(stream)
+    if dtype.hasobject:
+        raise InputError(f"{path} cannot be used: {_OBJECTS}")
+    return shape, dtype

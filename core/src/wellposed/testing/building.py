@@ -1,0 +1,84 @@
+"""What every component promises to a recipe: its examples are YAML, and build it without side effects."""
+
+from __future__ import annotations
+
+import copy
+
+import safetensors.torch
+import torch
+import yaml
+from torch import nn
+
+from ..errors import RecipeError
+from ..recipes.builder import build, construct
+from ..registry import one_line
+from .global_state import GlobalState
+from .measure import same_tensor, that
+from .promise import NotPromised, check
+from .subject import Subject
+
+
+@check()
+def builds_from_recipe(subject: Subject) -> None:
+    """The example, written to YAML and read back, builds the component."""
+    arguments = yaml.safe_load(yaml.safe_dump(dict(subject.arguments)))
+    try:
+        if subject.name is None:
+            built = construct(subject.cls, arguments)
+        else:
+            built = build(subject.kind, {"use": subject.name, **arguments})
+    except RecipeError as error:
+        raise AssertionError(f"the example {arguments} cannot be built: {one_line(error)}") from error
+    that(type(built) is subject.cls, f"the recipe {arguments} built a {type(built).__name__}")
+
+
+@check()
+def building_has_no_side_effects(subject: Subject) -> None:
+    """The constructor changes neither its arguments nor any setting of the process."""
+    arguments = copy.deepcopy(dict(subject.arguments))
+    before = GlobalState.now()
+    built = construct(subject.cls, arguments)
+    changed = before.changes()
+    if isinstance(built, nn.Module) and any(True for _ in built.parameters()):
+        # Initial weights are drawn from torch's global generator by custom; recipes seed it.
+        changed = [change for change in changed if "torch's global random" not in change]
+    that(arguments == dict(subject.arguments), f"{subject.label} changes its constructor's arguments")
+    that(not changed, f"building {subject.label} changes {', '.join(changed)}")
+
+
+@check(applies=lambda cls: issubclass(cls, nn.Module))
+def state_survives_safetensors(subject: Subject) -> None:
+    """`state_dict` goes through a safetensors file and back into a new instance, bit by bit."""
+    component = subject.build(torch.float32)
+    state = {name: tensor.contiguous() for name, tensor in component.state_dict().items()}
+    try:
+        read = safetensors.torch.load(safetensors.torch.save(state))
+    except (RuntimeError, ValueError, KeyError) as error:
+        raise AssertionError(f"the state of {subject.label} cannot be saved: {one_line(error)}") from error
+    other = subject.build(torch.float32)
+    other.load_state_dict(read)
+    for name, tensor in other.state_dict().items():
+        that(same_tensor(tensor, state[name]), f"{name} of {subject.label} changed on its way through a file")
+
+
+@check(applies=lambda cls: issubclass(cls, nn.Module))
+def moves_between_precisions(subject: Subject) -> None:
+    """`.to(float64)` converts every tensor that the component holds, complex ones included."""
+    component = subject.build(torch.float32)
+    if not list(component.buffers()) and not list(component.parameters()):
+        raise NotPromised("it holds no tensors")
+    pieces = [*component.named_buffers(), *component.named_parameters()]
+    kept = {name: tensor.detach().clone() for name, tensor in pieces}
+    component.to(torch.float64)
+    for name, tensor in [*component.named_buffers(), *component.named_parameters()]:
+        before = kept[name]
+        if before.is_floating_point():
+            that(tensor.dtype == torch.float64, f"{name} of {subject.label} stays {tensor.dtype} after .to(float64)")
+        that(
+            tensor.is_complex() == before.is_complex(),
+            f"{name} of {subject.label} is complex, and torch's module.to(dtype) drops the imaginary part; "
+            f"register torch.view_as_real of it and use torch.view_as_complex where it is needed",
+        )
+
+
+CHECKS = (builds_from_recipe, building_has_no_side_effects, state_survives_safetensors, moves_between_precisions)

@@ -1,0 +1,53 @@
+"""The process-wide settings that importing or using a component must leave alone."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import torch
+
+_MEANING = {
+    "dtype": "torch's default dtype",
+    "threads": "torch's number of threads",
+    "torch_random": "torch's global random state",
+    "numpy_random": "numpy's global random state",
+    "python_random": "Python's global random state",
+    "gradients": "torch's gradient mode",
+    "deterministic": "torch's deterministic mode",
+    "numpy_errors": "numpy's handling of floating-point errors",
+}
+
+
+@dataclass(frozen=True)
+class GlobalState:
+    """A snapshot of those settings."""
+
+    dtype: torch.dtype
+    threads: int
+    torch_random: bytes
+    numpy_random: bytes
+    python_random: int
+    gradients: bool
+    deterministic: bool
+    numpy_errors: tuple[tuple[str, Any], ...]
+
+    @classmethod
+    def now(cls) -> GlobalState:
+        return cls(
+            dtype=torch.get_default_dtype(),
+            threads=torch.get_num_threads(),
+            torch_random=torch.get_rng_state().numpy().tobytes(),
+            numpy_random=repr(np.random.get_state()[1:]).encode(),  # noqa: NPY002 - the legacy global state is what is watched
+            python_random=hash(random.getstate()),
+            gradients=torch.is_grad_enabled(),
+            deterministic=torch.are_deterministic_algorithms_enabled(),
+            numpy_errors=tuple(sorted(np.geterr().items())),
+        )
+
+    def changes(self) -> list[str]:
+        """What is different now, in words."""
+        now = GlobalState.now()
+        return [_MEANING[f.name] for f in fields(self) if getattr(self, f.name) != getattr(now, f.name)]

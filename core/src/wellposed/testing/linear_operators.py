@@ -1,0 +1,253 @@
+"""What every linear operator promises: linearity, an exact adjoint, its norm, solves, row blocks."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..errors import InputError
+from ..operator import LinearOperator, RowBlock
+from ..space import Space, per_sample
+from ..space import norm as norms
+from .measure import EXACT, at_most, bump, dot, normal, relative, size_of, that
+from .promise import check
+from .subject import Subject
+
+#: Largest domain, in real dimensions, whose matrix is written out; larger ones are measured by power iteration.
+_DENSE_LIMIT = 1100
+
+
+def is_linear(cls: type) -> bool:
+    return issubclass(cls, LinearOperator)
+
+
+@check(applies=is_linear)
+def is_linear_map(subject: Subject) -> None:
+    """`A(2x − 3z) = 2Ax − 3Az`, and `A 0 = 0`."""
+    operator = subject.build()
+    x, z = normal(operator.domain), normal(operator.domain, seed=1)
+    expected = 2 * operator(x) - 3 * operator(z)
+    scale = 2 * size_of(operator(x)) + 3 * size_of(operator(z))
+    at_most(
+        size_of(operator(2 * x - 3 * z) - expected) / (scale or 1.0), EXACT, f"{subject.label} must be linear"
+    )
+    at_most(size_of(operator(torch.zeros_like(x))), 0.0, f"{subject.label} must map zero to zero")
+
+
+@check(applies=is_linear)
+def adjoint_is_exact(subject: Subject) -> None:
+    """`<Ax, y> = <x, A*y>` to 1e-12 in float64, for batches of 1 and 3."""
+    operator = subject.build()
+    for batch in (1, 3):
+        assert_adjoint(
+            operator, normal(operator.domain, batch), normal(operator.range, batch, seed=1), EXACT, subject.label
+        )
+
+
+@check(applies=is_linear)
+def adjoint_is_exact_in_float32(subject: Subject) -> None:
+    """`<Ax, y> = <x, A*y>` to 1e-5 in float32."""
+    operator = subject.build(torch.float32)
+    x = normal(operator.domain, dtype=torch.float32)
+    y = normal(operator.range, seed=1, dtype=torch.float32)
+    back = operator.adjoint(y)
+    that(back.dtype == x.dtype, f"the adjoint of {subject.label} turns {y.dtype} into {back.dtype}, not {x.dtype}")
+    assert_adjoint(operator, x, y, 1e-5, f"{subject.label} in float32")
+
+
+@check(applies=is_linear)
+def adjoint_maps_range_to_domain(subject: Subject) -> None:
+    """`A*` maps `(B, *range.shape)` to `(B, *domain.shape)`, and `A.T.T` is `A` again."""
+    operator = subject.build()
+    y = normal(operator.range)
+    shape = tuple(operator.adjoint(y).shape)
+    that(
+        shape == (len(y), *operator.domain.shape),
+        f"the adjoint of {subject.label} must give {(len(y), *operator.domain.shape)}; it gives {shape}",
+    )
+    x = normal(operator.domain)
+    at_most(relative(operator.T.adjoint(x), operator(x)), EXACT, f"(A*)* of {subject.label} must be A")
+
+
+@check(applies=is_linear)
+def gradient_is_adjoint(subject: Subject) -> None:
+    """Automatic differentiation of `A` gives `A*`, of `A*` gives `A`, and of `A*A` gives `A*A`."""
+    operator = subject.build()
+    x, y = normal(operator.domain), normal(operator.range, seed=1)
+    at_most(
+        relative(_pullback(operator, x, y), operator.adjoint(y)), EXACT, f"the gradient through {subject.label}"
+    )
+    at_most(
+        relative(_pullback(operator.adjoint, y, x), operator(x)), EXACT, f"the gradient through its adjoint"
+    )
+    at_most(
+        relative(_pullback(operator.gram, x, x), operator.gram(x)), 1e-10, f"the gradient through {subject.label}.gram"
+    )
+    at_most(relative(operator.vjp(x, y), operator.adjoint(y)), EXACT, f"{subject.label}.vjp")
+
+
+@check(applies=is_linear)
+def gram_is_adjoint_of_forward(subject: Subject) -> None:
+    """`gram(x) = A*(A x)`."""
+    operator = subject.build()
+    x = normal(operator.domain)
+    at_most(relative(operator.gram(x), operator.adjoint(operator(x))), 1e-10, f"gram of {subject.label} must be A*A")
+
+
+@check(applies=is_linear)
+def norm_is_tight_bound(subject: Subject) -> None:
+    """`‖A‖ ≤ norm() ≤ 1.01 ‖A‖`."""
+    operator = subject.build()
+    claimed, true = operator.norm(), largest_singular_value(operator)
+    that(
+        claimed >= true * (1 - 1e-6),
+        f"norm() of {subject.label} must bound ‖A‖ from above: it says {claimed:.8g}, ‖A‖ is {true:.8g}",
+    )
+    that(
+        claimed <= true * 1.01,
+        f"norm() of {subject.label} must be tight to 1 %: it says {claimed:.8g}, ‖A‖ is {true:.8g}",
+    )
+
+
+@check(applies=is_linear)
+def pinv_explains_the_measurement(subject: Subject) -> None:
+    """`pinv` of the measurement of a smooth image is a finite image that explains it better than zero does."""
+    operator = subject.build()
+    y = operator(bump(operator.domain))
+    x = operator.pinv(y)
+    that(
+        tuple(x.shape) == (len(y), *operator.domain.shape),
+        f"pinv of {subject.label} must give images {(len(y), *operator.domain.shape)}; it gives {tuple(x.shape)}",
+    )
+    that(bool(torch.isfinite(x).all()), f"pinv of {subject.label} gives values that are not finite")
+    left = norms(operator(x) - y) / norms(y)
+    at_most(
+        float(left.max()), 0.9, f"‖A pinv(y) − y‖/‖y‖ of {subject.label} for y = Ax; a wrong scale makes it large"
+    )
+
+
+@check(applies=is_linear)
+def solve_normal_solves(subject: Subject) -> None:
+    """`(A*A + s) solve_normal(b, s) = b` to 1e-8, with one shift and with a shift for each sample."""
+    operator = subject.build()
+    b = normal(operator.domain)
+    square = operator.norm() ** 2 or 1.0
+    each = square * torch.tensor([0.01, 0.1, 1.0], dtype=torch.float64)
+    for shift in (0.1 * square, each):
+        x = operator.solve_normal(b, shift)
+        residual = operator.gram(x) + per_sample(shift, x) * x - b
+        what = "a shift per sample" if isinstance(shift, Tensor) else "one shift"
+        at_most(size_of(residual) / size_of(b), 1e-8, f"the residual of {subject.label}.solve_normal with {what}")
+
+
+@check(applies=is_linear)
+def row_blocks_partition_rows(subject: Subject) -> None:
+    """Blocks hold each row once, act as those rows of the whole, and have exact adjoints."""
+    operator = subject.build()
+    x, y = normal(operator.domain), normal(operator.range, seed=1)
+    whole = operator(x)
+    for count in (1, 2, 3):
+        try:
+            blocks = operator.row_blocks(count)
+        except InputError:
+            that(count > 1, f"{subject.label} cannot be split into a single block of rows")
+            continue
+        that(len(blocks) == count, f"row_blocks({count}) of {subject.label} gives {len(blocks)} blocks")
+        _assert_partition(blocks, x, y, whole, f"row_blocks({count}) of {subject.label}")
+        total = torch.stack([block.adjoint(block.restrict(y)) for block in blocks]).sum(0)
+        at_most(
+            relative(total, operator.adjoint(y)), 1e-11, f"the adjoints of row_blocks({count}) must add up to A*"
+        )
+
+
+# Measuring ----------------------------------------------------------------------------------------
+
+
+def assert_adjoint(operator: LinearOperator, x: Tensor, y: Tensor, tolerance: float, who: str) -> None:
+    """The dot-product test; its message tells the factor by which a wrong adjoint is off, where it is one."""
+    ax, ay = operator(x), operator.adjoint(y)
+    left, right = dot(ax, y), dot(x, ay)
+    scale = max(size_of(ax) * size_of(y), size_of(x) * size_of(ay))
+    error = abs(left - right) / (scale or 1.0)
+    if not error <= tolerance:
+        raise AssertionError(
+            f"the adjoint of {who} must satisfy <Ax, y> = <x, A*y>: relative difference {error:.3g}, tolerance "
+            f"{tolerance:.0e}. {_diagnose_scale(operator)}"
+        )
+
+
+def _diagnose_scale(operator: LinearOperator) -> str:
+    """Fit the factor `c` of `adjoint = A*/c` over several samples (after ODL's operator test)."""
+    precision = next((b.dtype for b in operator.buffers() if b.is_floating_point()), torch.float64)
+    pairs = []
+    for seed in range(8):
+        x, y = normal(operator.domain, 1, 10 + seed, precision), normal(operator.range, 1, 30 + seed, precision)
+        pairs.append((dot(operator(x), y), dot(x, operator.adjoint(y))))
+    left, right = (torch.tensor(values, dtype=torch.float64) for values in zip(*pairs, strict=True))
+    factor = float((left * right).sum() / right.square().sum().clamp_min(1e-300))
+    spread = float((left - factor * right).norm() / left.norm().clamp_min(1e-300))
+    if spread < 1e-4:
+        return f"Multiplied by {factor:.6g} it would be exact (should be 1.0)"
+    return f"It is no multiple of the true adjoint (best factor {factor:.4g} leaves {100 * spread:.2g} %)"
+
+
+def largest_singular_value(operator: LinearOperator) -> float:
+    """`‖A‖` from the whole matrix where that is small, else from below by 300 power iterations."""
+    dimension = operator.domain.size * (2 if operator.domain.is_complex else 1)
+    with torch.no_grad():
+        if dimension <= _DENSE_LIMIT:
+            rows = _real(operator(_basis(operator.domain)))
+            return float(torch.linalg.eigvalsh(rows @ rows.T)[-1].clamp_min(0).sqrt())
+        x = normal(operator.domain, 1)
+        for _ in range(300):
+            x = operator.adjoint(operator(x / size_of(x)))
+        return size_of(x) ** 0.5
+
+
+def _basis(space: Space) -> Tensor:
+    """The real unit vectors of a space as one batch."""
+    count = space.size * (2 if space.is_complex else 1)
+    eye = torch.eye(count, dtype=torch.float64)
+    if space.is_complex:
+        return torch.view_as_complex(eye.reshape(count, *space.shape, 2))
+    return eye.reshape(count, *space.shape)
+
+
+def _real(tensor: Tensor) -> Tensor:
+    return (torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor).flatten(1)
+
+
+def _pullback(apply, x: Tensor, v: Tensor) -> Tensor:
+    point = x.detach().requires_grad_()
+    (grad,) = torch.autograd.grad(apply(point), point, v)
+    return grad
+
+
+def _assert_partition(blocks, x: Tensor, y: Tensor, whole: Tensor, who: str) -> None:
+    stacked = torch.full_like(whole, float("nan"))
+    rows = 0
+    for block in blocks:
+        that(isinstance(block, RowBlock), f"{who} must consist of RowBlocks")
+        part = block(x)
+        at_most(relative(part, block.restrict(whole)), 1e-11, f"a block of {who} must act as its rows of A")
+        assert_adjoint(block, x, block.restrict(y), EXACT, f"a block of {who}")
+        stacked.index_copy_(block.axis, block.index, part)
+        rows += len(block.index)
+    that(
+        bool(torch.isfinite(stacked).all()) and rows == whole.shape[blocks[0].axis],
+        f"{who} must hold each of the {whole.shape[blocks[0].axis]} rows once; they hold {rows}",
+    )
+
+
+CHECKS = (
+    is_linear_map,
+    adjoint_is_exact,
+    adjoint_is_exact_in_float32,
+    adjoint_maps_range_to_domain,
+    gradient_is_adjoint,
+    gram_is_adjoint_of_forward,
+    norm_is_tight_bound,
+    pinv_explains_the_measurement,
+    solve_normal_solves,
+    row_blocks_partition_rows,
+)

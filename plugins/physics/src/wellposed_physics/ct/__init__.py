@@ -1,0 +1,1 @@
+"""Computed tomography: parallel-beam and fan-beam projectors, transmission and emission models."""

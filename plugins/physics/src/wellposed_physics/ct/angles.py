@@ -1,0 +1,97 @@
+"""View angles: from a number, a range or a list, in radians or degrees, to one array in radians."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+
+from wellposed.errors import InputError
+
+AngleUnit = Literal["radian", "degree"]
+
+_UNIT_IN_RADIANS = {"radian": 1.0, "degree": math.pi / 180}
+
+#: Gaps this many times wider than the median gap between views are arcs that were not measured.
+_MISSING_ARC = 4.0
+
+
+def view_angles(
+    angles: int | Sequence[float],
+    arc: float | None,
+    first: float | None,
+    last: float | None,
+    unit: AngleUnit,
+    full_arc: float,
+) -> np.ndarray:
+    """The angles of the views in radians, float64, shape `(views,)`.
+
+    A list is taken as it is. A number `N` spreads views over `arc` (default `full_arc`, given in
+    radians): cell-centred at `(k + ½)·arc/N`, or, with `first`, at `first + k·arc/N`; with `first`
+    and `last`, evenly from one to the other, both included. `arc`, `first`, `last` are in `unit`.
+    """
+    scale = _UNIT_IN_RADIANS[unit]
+    if not isinstance(angles, int):
+        if any(given is not None for given in (arc, first, last)):
+            raise InputError("arc, first and last spread a number of views; the angles were given as a list")
+        return _checked(np.asarray(angles, dtype=np.float64) * scale)
+    if angles < 1:
+        raise InputError(f"a scan needs at least one view; angles={angles} was given")
+    if last is not None:
+        if first is None or arc is not None:
+            raise InputError("last needs first, and excludes arc: views go evenly from first to last")
+        return _checked(np.linspace(first, last, angles) * scale)
+    step = (full_arc if arc is None else arc * scale) / angles
+    start = step / 2 if first is None else first * scale
+    return _checked(start + step * np.arange(angles))
+
+
+def view_cells(angles: np.ndarray, period: float) -> np.ndarray:
+    """The arc that each view stands for (radians), for quadrature over views on a circle of `period`.
+
+    Half the gap to either neighbour, so that any spacing, and views measured twice, are weighted
+    rightly. A gap over four times the median was not measured; its rims get the median instead.
+    """
+    order, gaps = _gaps(angles, period)
+    typical = _typical_gap(gaps)
+    gaps = np.where(gaps > _MISSING_ARC * typical, typical, gaps)
+    cells = np.empty_like(angles)
+    cells[order] = (gaps + np.roll(gaps, 1)) / 2
+    return cells
+
+
+def measured_arcs(angles: np.ndarray) -> list[tuple[float, float]]:
+    """The arcs `(start, length)` that the views cover on the circle, half a gap beyond the outermost views."""
+    order, gaps = _gaps(angles, 2 * math.pi)
+    typical = _typical_gap(gaps)
+    ends = np.flatnonzero(gaps > _MISSING_ARC * typical)
+    if len(ends) == 0:
+        return [(0.0, 2 * math.pi)]
+    sorted_angles = np.mod(angles, 2 * math.pi)[order]
+    starts = np.roll((ends + 1) % len(angles), 1)
+    arcs = []
+    for start, end in zip(starts, ends, strict=True):
+        length = np.mod(sorted_angles[end] - sorted_angles[start], 2 * math.pi) + typical
+        arcs.append((float(sorted_angles[start] - typical / 2), float(length)))
+    return arcs
+
+
+def _gaps(angles: np.ndarray, period: float) -> tuple[np.ndarray, np.ndarray]:
+    """Sorting order of the views on the circle, and the gap behind each of them, summing to `period`."""
+    turned = np.mod(angles, period)
+    order = np.argsort(turned, kind="stable")
+    turned = turned[order]
+    return order, np.append(np.diff(turned), turned[0] + period - turned[-1])
+
+
+def _typical_gap(gaps: np.ndarray) -> float:
+    """The median gap, repeated views left out."""
+    return float(np.median(gaps[gaps > 1e-9]))
+
+
+def _checked(angles: np.ndarray) -> np.ndarray:
+    if angles.ndim != 1 or len(angles) == 0 or not np.isfinite(angles).all():
+        raise InputError("angles must be a number of views or a list of at least one finite number")
+    return angles

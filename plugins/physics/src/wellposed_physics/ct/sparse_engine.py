@@ -1,0 +1,139 @@
+"""Stored Joseph weights: the matrix and its transpose, each in CSR, reduced by the scan's symmetries."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from scipy.sparse import csr_matrix
+from torch import Tensor, nn
+from torch.nn import functional
+
+from .engine import Engine
+from .geometry import Geometry
+from .joseph import joseph_matrix, rays_of
+from .symmetry import Reduction, reduce_rays
+
+#: Columns of one sparse product: enough to share the matrix, few enough to stay in the cache.
+_COLUMNS = 16
+
+#: From so many columns on, torch's embedding bag (FBGEMM) beats its sparse product (MKL) on a CPU.
+_BAG_COLUMNS = 16
+
+
+class SparseEngine(Engine):
+    """`A` and `Aᵀ` of one ray of each orbit; the copies of the images are columns of one product.
+
+    The transpose is stored as a matrix of its own, because products with a transposed CSR are some
+    eighty times slower.
+    """
+
+    def __init__(self, geometry: Geometry, reference: Tensor, reduction: Reduction | None = None) -> None:
+        super().__init__()
+        self.geometry = geometry
+        reduction = reduce_rays(geometry) if reduction is None else reduction
+        self.plain = tuple(s.flips for s in reduction.symmetries if not s.transposed)
+        self.transposed = tuple(s.flips for s in reduction.symmetries if s.transposed)
+        matrix = joseph_matrix(rays_of(geometry, reduction.base), geometry.shape, _numpy_dtype(reference))
+        self.matrix = _Rows(matrix, reference.device)
+        self.transpose = _Rows(_transposed(matrix), reference.device)
+        source = torch.from_numpy(reduction.source).to(reference.device)
+        self.register_buffer("source", source, persistent=False)
+
+    source: Tensor
+
+    def project(self, images: Tensor) -> Tensor:
+        return torch.cat([self._project(part) for part in images.split(self._images_at_once)])
+
+    def backproject(self, sinograms: Tensor) -> Tensor:
+        return torch.cat([self._backproject(part) for part in sinograms.split(self._images_at_once)])
+
+    @property
+    def copies(self) -> int:
+        """How many times each stored ray is used."""
+        return len(self.plain) + len(self.transposed)
+
+    @property
+    def _images_at_once(self) -> int:
+        return max(1, _COLUMNS // self.copies)
+
+    def _project(self, images: Tensor) -> Tensor:
+        orbits = self.matrix.times(self._unfold(images).flatten(0, 1).flatten(1))
+        rays = orbits.reshape(-1, len(images)).index_select(0, self.source)
+        return rays.t().reshape(len(images), self.geometry.views, self.geometry.bins)
+
+    def _backproject(self, sinograms: Tensor) -> Tensor:
+        rays = sinograms.flatten(1).t()
+        orbits = rays.new_zeros(self.matrix.shape[0] * self.copies, len(sinograms))
+        orbits.index_copy_(0, self.source, rays)
+        columns = self.transpose.times(orbits.reshape(self.matrix.shape[0], -1))
+        return self._fold(columns.reshape(*self.geometry.shape, self.copies, len(sinograms)))
+
+    def _unfold(self, images: Tensor) -> Tensor:
+        """The copies `f∘M` of all symmetries, `(rows, columns, copies, n)`."""
+        pixels = images.permute(1, 2, 0)
+        plain = torch.stack([pixels.flip(flips) for flips in self.plain], dim=2)
+        if not self.transposed:
+            return plain
+        same = self.transposed == self.plain
+        other = plain if same else torch.stack([pixels.flip(flips) for flips in self.transposed], dim=2)
+        return torch.cat([plain, other.transpose(0, 1)], dim=2)
+
+    def _fold(self, copies: Tensor) -> Tensor:
+        """The transpose of `_unfold`: the sum of all copies, each moved back, `(n, rows, columns)`."""
+        plain = copies[:, :, : len(self.plain)]
+        if self.transposed:
+            other = copies[:, :, len(self.plain) :].transpose(0, 1)
+            if self.transposed == self.plain:
+                plain = plain + other
+            else:
+                return (_summed(plain, self.plain) + _summed(other, self.transposed)).permute(2, 0, 1)
+        return _summed(plain, self.plain).permute(2, 0, 1)
+
+
+def _summed(copies: Tensor, flips: tuple[tuple[int, ...], ...]) -> Tensor:
+    """The sum over the third dimension, each part flipped as `flips` says."""
+    parts = [part.flip(axes) if axes else part for part, axes in zip(copies.unbind(2), flips, strict=True)]
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part
+    return total
+
+
+class _Rows(nn.Module):
+    """A CSR matrix whose parts are buffers, so that it moves with the module that holds it."""
+
+    def __init__(self, matrix: csr_matrix, device: torch.device) -> None:
+        super().__init__()
+        self.shape: tuple[int, int] = matrix.shape
+        for name, part in (("row", matrix.indptr), ("column", matrix.indices), ("value", matrix.data)):
+            self.register_buffer(name, torch.from_numpy(part).to(device), persistent=False)
+
+    row: Tensor
+    column: Tensor
+    value: Tensor
+
+    def times(self, columns: Tensor) -> Tensor:
+        """The product with a dense matrix `(shape[1], columns)`."""
+        if self._bag_is_faster(columns):
+            return functional.embedding_bag(
+                self.column, columns, self.row, mode="sum", per_sample_weights=self.value, include_last_offset=True
+            )
+        matrix = torch.sparse_csr_tensor(self.row, self.column, self.value, self.shape, check_invariants=False)
+        if columns.shape[1] == 1:
+            return (matrix @ columns[:, 0])[:, None]
+        return matrix @ columns
+
+    @staticmethod
+    def _bag_is_faster(columns: Tensor) -> bool:
+        on_cpu = columns.device.type == "cpu" and columns.dtype == torch.float32
+        return on_cpu and columns.shape[1] >= _BAG_COLUMNS
+
+
+def _transposed(matrix: csr_matrix) -> csr_matrix:
+    columns = matrix.tocsc(copy=False)
+    shape = (matrix.shape[1], matrix.shape[0])
+    return csr_matrix((columns.data, columns.indices, columns.indptr), shape=shape, copy=False)
+
+
+def _numpy_dtype(reference: Tensor) -> np.dtype:
+    return torch.empty((), dtype=reference.dtype).numpy().dtype
