@@ -21,6 +21,7 @@ _PROVIDED = {
         "gradient-descent proximal-gradient fista pdhg admm linearized-bregman truncated-svd tikhonov-direct "
         "filtered-backprojection zero-filled pseudo-inverse"
     ),
+    "wellposed-equilibrium": "anderson broyden implicit jacobian-free phantom",
 }
 
 PROVIDER = {name: dist for dist, names in _PROVIDED.items() for name in names.split()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from ..operator import Operator
 from .linear_operators import is_linear
@@ -52,10 +53,17 @@ def norm_bounds_derivative(subject: Subject) -> None:
         for _ in range(20):
             v = v / size_of(v)
             back = operator.vjp(x, v)
-            _, v = torch.func.jvp(operator, (x,), (back,)) if size_of(back) else (None, v)
             at_most(size_of(back), bound * (1 + 1e-6), f"‖A'(x)*‖ of {subject.label} against its norm()")
-            if not size_of(v):
+            if not size_of(back):
                 break
+            v = _pushforward(operator, x, back, v)
+
+
+def _pushforward(operator: Operator, x: Tensor, u: Tensor, like: Tensor) -> Tensor:
+    """`A'(x) u`, as the gradient of `<A'(x)* v, u>` in `v`."""
+    v = torch.zeros_like(like, requires_grad=True)
+    (pushed,) = torch.autograd.grad(operator.vjp(x, v), v, u)
+    return pushed
 
 
 CHECKS = (derivative_is_right, derivative_is_autograd, norm_bounds_derivative)

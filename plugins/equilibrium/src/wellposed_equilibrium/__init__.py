@@ -1,3 +1,3 @@
-"""Deep-equilibrium solvers: accelerations, implicit and Jacobian-free gradients, learned proximal maps."""
+"""Fixed-point accelerations and the gradients of equilibria."""
 
 __version__ = "0.1.0"

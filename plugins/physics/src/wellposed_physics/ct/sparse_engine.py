@@ -14,7 +14,7 @@ from .joseph import joseph_matrix, rays_of
 from .symmetry import Reduction, reduce_rays
 
 #: Columns of one sparse product: enough to share the matrix, few enough to stay in the cache.
-_COLUMNS = 16
+_COLUMNS = 64
 
 #: From so many columns on, torch's embedding bag (FBGEMM) beats its sparse product (MKL) on a CPU.
 _BAG_COLUMNS = 16

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
 import torch
@@ -100,7 +101,9 @@ class Matrix(BufferedOperator):
         return self._svd
 
     def _register_csr(self, name: str, matrix: Tensor) -> None:
-        csr = matrix.to_sparse_csr()
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
+            csr = matrix.to_sparse_csr()
         narrow = torch.int32 if max(csr._nnz(), *csr.shape) < 2**31 else torch.int64
         self.register_exact(f"{name}_values", csr.values())
         self.register_exact(f"{name}_starts", csr.crow_indices().to(narrow))
