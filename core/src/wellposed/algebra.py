@@ -1,4 +1,8 @@
-"""Operator algebra: compositions, sums, multiples, adjoints and stacks are operators again."""
+"""Operator algebra: compositions, sums, multiples, adjoints and stacks are operators again.
+
+`take` gives the operator itself back where no member holds per-sample data, so that norms and other
+cached values survive when a batch shrinks.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +44,8 @@ class ComposedOperator(Operator):
         return None if outer is None or inner is None else outer * inner
 
     def take(self, index: Tensor) -> Operator:
-        return compose(self.outer.take(index), self.inner.take(index))
+        outer, inner = self.outer.take(index), self.inner.take(index)
+        return self if outer is self.outer and inner is self.inner else compose(outer, inner)
 
 
 class ComposedLinearOperator(LinearOperator):
@@ -61,7 +66,8 @@ class ComposedLinearOperator(LinearOperator):
         return self.inner._adjoint(self.outer._gram(self.inner._forward(x)))
 
     def take(self, index: Tensor) -> LinearOperator:
-        return ComposedLinearOperator(self.outer.take(index), self.inner.take(index))
+        outer, inner = self.outer.take(index), self.inner.take(index)
+        return self if outer is self.outer and inner is self.inner else ComposedLinearOperator(outer, inner)
 
 
 class SumOperator(LinearOperator):
@@ -80,7 +86,8 @@ class SumOperator(LinearOperator):
         return self.first._adjoint(y) + self.second._adjoint(y)
 
     def take(self, index: Tensor) -> LinearOperator:
-        return SumOperator(self.first.take(index), self.second.take(index))
+        first, second = self.first.take(index), self.second.take(index)
+        return self if first is self.first and second is self.second else SumOperator(first, second)
 
 
 class ScaledOperator(LinearOperator):
@@ -113,7 +120,8 @@ class ScaledOperator(LinearOperator):
         return [_ScaledRows(block, self.factor) for block in self.operator.row_blocks(count)]
 
     def take(self, index: Tensor) -> LinearOperator:
-        return ScaledOperator(self.operator.take(index), self.factor)
+        part = self.operator.take(index)
+        return self if part is self.operator else ScaledOperator(part, self.factor)
 
 
 class AdjointOperator(LinearOperator):
@@ -133,7 +141,8 @@ class AdjointOperator(LinearOperator):
         return self.operator.norm()
 
     def take(self, index: Tensor) -> LinearOperator:
-        return AdjointOperator(self.operator.take(index))
+        part = self.operator.take(index)
+        return self if part is self.operator else AdjointOperator(part)
 
     @property
     def T(self) -> LinearOperator:
@@ -168,7 +177,9 @@ class StackedOperator(LinearOperator):
         return torch.stack([o._adjoint(part) for o, part in parts]).sum(0)
 
     def take(self, index: Tensor) -> LinearOperator:
-        return StackedOperator([o.take(index) for o in self._members()])
+        parts = [o.take(index) for o in self._members()]
+        same = all(part is own for part, own in zip(parts, self._members(), strict=True))
+        return self if same else StackedOperator(parts)
 
     def _members(self) -> list[LinearOperator]:
         return list(self.operators)  # type: ignore[arg-type]

@@ -17,6 +17,14 @@ def bookkeeping() -> Any:
     return field(metadata={"bookkeeping": True})
 
 
+def derived() -> Any:
+    """A bookkeeping field that a step computes from the fixed-point fields (an error bound of the image).
+
+    It is only true together with them: `unflatten` sets it to not-a-number, and its reader recomputes it.
+    """
+    return field(metadata={"bookkeeping": True, "derived": True})
+
+
 @dataclass(frozen=True)
 class State:
     """Base of all states. Fields are tensors `(B, …)` or tuples of such; subclasses are frozen dataclasses.
@@ -35,13 +43,13 @@ class State:
         return replace(self, **changed)
 
     def take(self: S, index: Tensor) -> S:
-        """The samples `index`."""
-        return self.map(lambda t: t[index])
+        """The samples `index`. Counters may live on the CPU beside images on a GPU."""
+        return self.map(lambda t: t[index.to(t.device)])
 
     def put(self: S, index: Tensor, part: S) -> S:
         """This state with the samples `index` replaced by those of `part`."""
         values = iter(part.tensors(bookkeeping=True))
-        return self.map(lambda t: t.index_copy(0, index, next(values)))
+        return self.map(lambda t: t.index_copy(0, index.to(t.device), next(values)))
 
     def detach(self: S) -> S:
         return self.map(torch.Tensor.detach)
@@ -57,7 +65,7 @@ class State:
 
     def flatten(self) -> Tensor:
         """The fixed-point tensors as one real matrix `(B, n)`."""
-        return torch.cat([_as_real(t).flatten(1) for t in self.tensors()], dim=1)
+        return torch.cat([_as_real(t).reshape(len(t), -1) for t in self.tensors()], dim=1)
 
     def unflatten(self: S, matrix: Tensor) -> S:
         """This state with its fixed-point tensors read from `matrix`, the inverse of `flatten`."""
@@ -65,17 +73,22 @@ class State:
 
         def read(t: Tensor) -> Tensor:
             nonlocal offset
-            shape = _as_real(t).shape
-            size = shape[1:].numel()
-            part = matrix[:, offset : offset + size].reshape(shape)
+            like = _as_real(t)
+            size = like.shape[1:].numel()
+            part = matrix[:, offset : offset + size].reshape(like.shape).to(like.dtype)
             offset += size
             return torch.complex(part[..., 0], part[..., 1]) if t.is_complex() else part
 
-        return self.map(read, bookkeeping=False)
+        stale = {
+            f.name: _map(lambda t: torch.full_like(t, torch.nan), getattr(self, f.name))
+            for f in fields(self)
+            if f.metadata.get("derived")
+        }
+        return replace(self.map(read, bookkeeping=False), **stale)
 
 
 def _as_real(t: Tensor) -> Tensor:
-    return torch.view_as_real(t) if t.is_complex() else t
+    return torch.view_as_real(t.resolve_conj()) if t.is_complex() else t
 
 
 def _map(fn: Callable[[Tensor], Tensor], value: Any) -> Any:

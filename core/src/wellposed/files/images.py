@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 from pathlib import Path
 from typing import IO, Any
 
@@ -74,10 +75,9 @@ def write_tiff(stream: IO[bytes], array: np.ndarray, key: str) -> None:
 
 def _tifffile() -> Any:
     try:
-        import tifffile
+        return importlib.import_module("tifffile")
     except ImportError:
         return None
-    return tifffile
 
 
 def _resolved_mode(image: Any) -> str:

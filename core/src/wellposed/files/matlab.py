@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, Protocol
@@ -19,7 +19,7 @@ _HDF5 = b"\x89HDF\r\n\x1a\n"
 class Node(Protocol):
     """A value inside a MATLAB file: a struct or cell with children, or an array."""
 
-    def children(self) -> dict[str, Node]:
+    def children(self) -> Mapping[str, Node]:
         """Fields of a struct by name, elements of a cell by position; empty for everything else."""
         ...
 

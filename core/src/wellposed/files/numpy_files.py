@@ -17,7 +17,7 @@ _OBJECTS = "it holds pickled Python objects, which are not read; save numbers in
 
 def read_npy(path: Path, key: str | None) -> np.ndarray:
     with path.open("rb") as stream:
-        shape, dtype = _header(stream, path)
+        shape, _ = _header(stream, path)
     # Empty arrays cannot be mapped.
     return np.load(path, mmap_mode="r" if 0 not in shape else None, allow_pickle=False)
 
@@ -49,7 +49,11 @@ def write_npy(stream: IO[bytes], array: np.ndarray, key: str) -> None:
 
 
 def write_npz(stream: IO[bytes], array: np.ndarray, key: str) -> None:
-    np.savez_compressed(stream, **{key: array})
+    with (
+        zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open(f"{key}.npy", "w", force_zip64=True) as entry,
+    ):
+        np.lib.format.write_array(entry, array, allow_pickle=False)
 
 
 def _header(stream: IO[bytes], path: Path) -> tuple[tuple[int, ...], np.dtype]:

@@ -13,14 +13,15 @@ from .guard import existing, reading
 def read_array(path: str | Path, key: str | None = None) -> np.ndarray:
     """The array of a file, or the one named `key` where the file holds several.
 
-    | format | shape and values |
-    |---|---|
-    | .npy | memory-mapped read-only; .npz by `key` |
-    | .mat | as MATLAB shows it, of every version; `key` with dots into structs: `Data.parameters.angles`, counting from 0 into cells: `kernels.3` |
-    | .h5 | `key` with slashes into groups |
-    | .png .jpg .bmp .pgm .tif | `(H, W)` or `(H, W, channels)`, integers as stored; several pages of a tif come first |
-    | .nii .nii.gz | `(x, y, z)` as stored, scaled by its header |
-    | .dcm | `(H, W)`, slope and intercept applied (Hounsfield units for CT); a folder of slices is `(slices, H, W)` ordered along the axis, `key` a series UID |
+    - `.npy`: memory-mapped, read-only. `.npz`: by `key`.
+    - `.mat`, every version: the array as MATLAB shows it. Dots lead into structs
+      (`Data.parameters.angles`) and, counting from 0, into cells (`kernels.3`).
+    - `.h5`: slashes lead into groups. Records of two parts, real and imaginary, become complex.
+    - `.png`, `.jpg`, `.bmp`, `.pgm`, `.tif`: `(H, W)` or `(H, W, channels)`, integers as stored, palettes
+      resolved; several pages of a tif come first.
+    - `.nii`, `.nii.gz`: `(x, y, z)` as stored, scaled by its header.
+    - `.dcm`: `(H, W)`, slope and intercept applied (Hounsfield units for CT). A folder of slices is a
+      volume `(slices, H, W)` ordered along its axis; `key` is the series UID where there are several.
 
     Numbers come in native byte order; text, Python objects and empty arrays are refused.
     Raises `InputError`: no such file, empty, unreadable or damaged, extension or key unknown, several

@@ -58,6 +58,31 @@ class DenseOperator(LinearOperator):
         return (y @ self.matrix).reshape(-1, *self.domain.shape)
 
 
+class SaturatingOperator(Operator):
+    """A mildly nonlinear map, `y = Mx + ½ tanh(Mx)`, whose derivative is at most `1.5 ‖M‖`.
+
+    `matrix` and `shape` as for `DenseOperator`.
+    """
+
+    source = "none: a placeholder"
+
+    @classmethod
+    def examples(cls) -> tuple[dict, ...]:
+        return DenseOperator.examples()
+
+    def __init__(self, matrix: Sequence[Sequence[float]], shape: Sequence[int]) -> None:
+        linear = DenseOperator(matrix, shape)
+        super().__init__(linear.domain, linear.range)
+        self.linear = linear
+
+    def _forward(self, x: Tensor) -> Tensor:
+        y = self.linear(x)
+        return y + 0.5 * torch.tanh(y)
+
+    def norm(self) -> float:
+        return 1.5 * self.linear.norm()
+
+
 class QuadraticFidelity(Fidelity):
     """Half the squared distance, `D(v, y) = ½‖v − y‖²`, with all that a fidelity may offer."""
 

@@ -18,8 +18,8 @@ from .doubles import DenseOperator, QuadraticFidelity, QuadraticRegularizer
 from .measure import bump, generator
 from .promise import NotPromised
 
-_SHAPE = (1, 3, 3)
-_ROWS = 12
+_SHAPE = (1, 4, 4)
+_ROWS = 20
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class Posed:
 
 
 def matrix() -> Tensor:
-    """A 12 × 9 system as in tomography: nonnegative, of full column rank, condition number about 4."""
+    """A 20 × 16 system as in tomography: nonnegative, of full column rank, condition number about 5."""
     columns = _SHAPE[1] * _SHAPE[2]
-    rows = 0.25 * torch.rand(_ROWS, columns, generator=generator(1), dtype=torch.float64)
+    rows = 0.15 * torch.rand(_ROWS, columns, generator=generator(1), dtype=torch.float64)
     rows[:columns] += torch.eye(columns, dtype=torch.float64)
     return rows
 

@@ -10,10 +10,9 @@ from torch import Tensor
 from ..errors import CapabilityMissing, WellposedError
 from ..regularizer import Capability, Regularizer
 from ..space import Space
-from .linear_operators import assert_adjoint_pair
+from .adjointness import assert_adjoint, like
 from .measure import (
     at_most,
-    bump,
     dot,
     each_sample_alone,
     normal,
@@ -206,8 +205,8 @@ def split_analysis_is_linear_with_adjoint(subject: Subject) -> None:
     x = normal(image_space(regularizer))
     for analysis in analyses:
         who = f"the analysis {type(analysis).__name__} of {subject.label}"
-        p = _like(analysis(x), seed=1)
-        assert_adjoint_pair(analysis, analysis.adjoint, x, p, 1e-12, who)
+        p = like(analysis(x), seed=1)
+        assert_adjoint(analysis, analysis.adjoint, x, p, 1e-12, who)
         z = x[:1]
         for _ in range(60):
             z = analysis.adjoint(analysis(z / size_of(z)))
@@ -233,7 +232,7 @@ def claimed_invariances_hold(subject: Subject) -> None:
             at_most(relative(regularizer(moved), regularizer(x)), 1e-9, f"{who}; its value after {what}")
             if "grad" in regularizer.capabilities:
                 at_most(
-                    relative(_inside(regularizer.grad(moved), move), _inside(move(regularizer.grad(x)), move)),
+                    relative(_inside(regularizer.grad(moved)), _inside(move(regularizer.grad(x)))),
                     1e-9,
                     f"{who}; its gradient after {what}",
                 )
@@ -311,13 +310,9 @@ def _object(space: Space) -> Tensor:
     return inner
 
 
-def _inside(image: Tensor, move: Callable[[Tensor], Tensor]) -> Tensor:
+def _inside(image: Tensor) -> Tensor:
     """Without the border pixels, where a shifted gradient sees another boundary."""
     return image[..., 3:-3, 3:-3]
-
-
-def _like(tensor: Tensor, seed: int) -> Tensor:
-    return normal(Space(tuple(tensor.shape[1:]), tensor.dtype), len(tensor), seed, torch.float64)
 
 
 def _finite(regularizer: Regularizer, x: Tensor) -> bool:

@@ -17,7 +17,7 @@ from wellposed.errors import InputError
 
 from .geometry import Geometry
 
-_CHUNK_ENTRIES = 1 << 19
+_CHUNK_CROSSINGS = 1 << 16
 _INT32_LIMIT = 2**31 - 1
 
 
@@ -56,35 +56,69 @@ def rays_of(geometry: Geometry, ray: np.ndarray | None = None) -> Rays:
 
 def joseph_matrix(rays: Rays, shape: tuple[int, int], dtype: np.dtype) -> csr_matrix:
     """The matrix of Joseph weights `(rays, pixels)` in CSR with 32-bit indices."""
-    steps = max(shape)
-    chunk = max(1, _CHUNK_ENTRIES // steps)
-    parts = [_chunk(rays[low : low + chunk], shape, dtype) for low in range(0, len(rays), chunk)]
-    counts, columns, values = (np.concatenate(part) for part in zip(*parts, strict=True))
-    ends = np.cumsum(counts, dtype=np.int64)
+    first, crossings = crossed_steps(rays, shape)
+    ends = 2 * np.cumsum(crossings)
     if ends[-1] > _INT32_LIMIT:
         raise InputError(
             f"the projection matrix would have {ends[-1]} entries, more than 32-bit indices can number; "
             f"use engine='matrix-free'"
         )
+    pixels, weights = np.empty((ends[-1] // 2, 2), np.int32), np.empty((ends[-1] // 2, 2), dtype)
+    chunk = max(1, _CHUNK_CROSSINGS // max(shape))
+    for low in range(0, len(rays), chunk):
+        part = slice(low, low + chunk)
+        stop = ends[min(low + chunk, len(rays)) - 1] // 2
+        target = slice(stop - crossings[part].sum(), stop)
+        _fill(rays[part], first[part], crossings[part], shape, pixels[target], weights[target])
     pointers = np.concatenate([[0], ends]).astype(np.int32)
-    return csr_matrix((values, columns, pointers), shape=(len(rays), shape[0] * shape[1]), copy=False)
+    size = (len(rays), shape[0] * shape[1])
+    return csr_matrix((weights.ravel(), pixels.ravel(), pointers), shape=size, copy=False)
 
 
-def _chunk(rays: Rays, shape: tuple[int, int], dtype: np.dtype) -> tuple[np.ndarray, ...]:
-    """Entries per ray, pixel numbers and weights of some rays, ray by ray."""
-    height, width = shape
-    steep = rays.steep[:, None]
-    step = np.arange(max(shape), dtype=np.int32)
-    crossing = rays.start[:, None] + rays.slope[:, None] * step
-    size = np.where(steep, width, height).astype(np.int32)
+def crossed_steps(rays: Rays, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """The first row (steep) or column that each ray crosses inside the image, and how many it crosses."""
+    steps, size = _extents(rays, shape)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        entry, exit_ = (-1 - rays.start) / rays.slope, (size - rays.start) / rays.slope
+    parallel = rays.slope == 0
+    inside = (rays.start > -1) & (rays.start < size)
+    low = np.where(parallel, np.where(inside, 0, np.inf), np.minimum(entry, exit_))
+    high = np.where(parallel, np.inf, np.maximum(entry, exit_))
+    first = np.ceil(low.clip(0, steps)).astype(np.int64)
+    last = np.floor(high.clip(-1, steps - 1)).astype(np.int64)
+    return first, (last - first + 1).clip(0)
+
+
+def _fill(
+    rays: Rays,
+    first: np.ndarray,
+    crossings: np.ndarray,
+    shape: tuple[int, int],
+    pixels: np.ndarray,
+    weights: np.ndarray,
+) -> None:
+    """Write pixel numbers and weights of both neighbours of each crossing, ray by ray, `(crossings, 2)`.
+
+    A neighbour outside the image is written as a pixel inside with weight 0.
+    """
+    starts = np.cumsum(crossings) - crossings
+    step = np.arange(len(pixels)) + np.repeat(first - starts, crossings)
+    crossing = np.repeat(rays.slope, crossings) * step + np.repeat(rays.start, crossings)
     lower = np.floor(crossing)
-    fraction = (crossing - lower).astype(dtype)
-    lower = lower.clip(-2, max(shape)).astype(np.int32)
-    inside = (step < np.where(steep, height, width)) & (lower >= -1) & (lower < size)
-    present = np.stack([inside & (lower >= 0), inside & (lower < size - 1) & (fraction > 0)], axis=-1)
-    length = rays.length[:, None].astype(dtype)
-    weights = np.stack([(1 - fraction) * length, fraction * length], axis=-1)
-    stride = np.where(steep, 1, width).astype(np.int32)
-    pixel = step * np.where(steep, width, 1).astype(np.int32) + lower * stride
-    pixels = np.stack([pixel, pixel + stride], axis=-1)
-    return present.sum(axis=(1, 2)), pixels[present], weights[present]
+    fraction = (crossing - lower).astype(weights.dtype)
+    length = np.repeat(rays.length.astype(weights.dtype), crossings)
+    np.multiply(fraction, length, out=weights[:, 1])
+    np.subtract(length, weights[:, 1], out=weights[:, 0])
+    size = np.repeat(_extents(rays, shape)[1], crossings)
+    along, across = np.where(rays.steep, shape[1], 1), np.where(rays.steep, 1, shape[1])
+    pixel = np.repeat(along, crossings) * step
+    across = np.repeat(across, crossings)
+    for neighbour, column in enumerate((lower, lower + 1)):
+        outside = (column < 0) | (column >= size)
+        weights[outside, neighbour] = 0
+        pixels[:, neighbour] = pixel + across * np.where(outside, 0, column).astype(np.int64)
+
+
+def _extents(rays: Rays, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """The number of rows (steep) or columns to cross, and of pixels in each."""
+    return np.where(rays.steep, shape[0], shape[1]), np.where(rays.steep, shape[1], shape[0])

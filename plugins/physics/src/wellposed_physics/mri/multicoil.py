@@ -100,17 +100,18 @@ class MulticoilFourier(BufferedOperator):
         return torch.fft.fft2(x * self._maps(), norm="ortho").mul_(self.exact("weights"))
 
     def _adjoint(self, y: Tensor) -> Tensor:
-        # conj(A* y) = Σ_j S_j F(conj(y_j) …): only y and the combined image are conjugated, not the maps.
-        coil_images = torch.fft.fft2(torch.conj_physical(y) * self.exact("weights"), norm="ortho")
-        return (coil_images * self._maps()).sum(1, keepdim=True).conj_physical()
+        return self._combined(y * self.exact("weights").conj().resolve_conj())
 
     def _gram(self, x: Tensor) -> Tensor:
-        maps = self._maps()
         if self.full:
             return x * self._power()
-        spectrum = torch.fft.fft2(x * maps, norm="ortho").mul_(self.exact("mask"))
-        coil_images = torch.fft.ifft2(spectrum, norm="ortho")
-        return (coil_images * maps.conj()).sum(1, keepdim=True)
+        return self._combined(torch.fft.fft2(x * self._maps(), norm="ortho").mul_(self.exact("mask")))
+
+    def _combined(self, spectrum: Tensor) -> Tensor:
+        """`Σ_j conj(S_j) F⁻¹ spectrum_j`; overwrites its argument."""
+        # The conjugate of it is Σ_j S_j F conj(spectrum_j), which spares a conjugated copy of the maps.
+        coil_images = torch.fft.fft2(spectrum.conj_physical_(), norm="ortho").mul_(self._maps())
+        return coil_images.sum(1, keepdim=True).conj_physical()
 
     def _norm(self) -> float | None:
         # Σ|S|² bounds A*A for every mask, and is reached where all is observed. For per-sample data the

@@ -1,0 +1,7 @@
+"""The report of a run: one self-contained HTML page."""
+
+from __future__ import annotations
+
+from .page import Page, render
+
+__all__ = ["Page", "render"]

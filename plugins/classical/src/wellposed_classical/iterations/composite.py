@@ -1,0 +1,116 @@
+"""An objective as a smooth part and one term with a proximal map, for forward–backward methods."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from wellposed import CompositionError, Iteration, Operator, Problem, Regularizer
+from wellposed.compatibility import refuse_regularizer
+from wellposed.regularizer import Sum, Weighted, Zero
+from wellposed.space import per_sample
+
+from .constants import data_smoothness, data_strong_convexity, samples
+from .memo import OperatorMemo
+
+
+@dataclass(frozen=True)
+class Composite:
+    """`f(x) + g(x)`: `f` is the data term plus the `smooth` regularizers, `g` the `proximal` one."""
+
+    smooth: tuple[Regularizer, ...] = ()
+    proximal: Regularizer | None = None
+
+    def gradient(self, problem: Problem, x: Tensor) -> Tensor:
+        """`∇f(x)`."""
+        gradient = problem.data_gradient(x)
+        for term in self.smooth:
+            gradient = gradient + term.grad(x)
+        return gradient
+
+    def forward_backward(self, problem: Problem, x: Tensor, step: float | Tensor) -> Tensor:
+        """`prox_{s g}(x − s ∇f(x))`."""
+        moved = descend(x, self.gradient(problem, x), step)
+        return moved if self.proximal is None else self.proximal.prox(moved, step)
+
+    def smoothness(self, problem: Problem, x: Tensor) -> Tensor | None:
+        """A Lipschitz constant of `∇f`, `(B,)`; `None` where some part has none."""
+        total = data_smoothness(problem, x)
+        for term in self.smooth:
+            constant = term.smoothness_on(x)
+            if total is None or constant is None:
+                return None
+            total = total + constant
+        return total
+
+    def strong_convexity(self, problem: Problem, x: Tensor, memo: OperatorMemo) -> tuple[Tensor, Tensor]:
+        """The strong convexity of `f` and of `g`, `(B,)` each; 0 where nothing is known."""
+        smooth = data_strong_convexity(problem, x, memo) + sum(t.strong_convexity for t in self.smooth)
+        proximal = 0.0 if self.proximal is None else self.proximal.strong_convexity
+        return smooth, samples(proximal, x)
+
+
+def descend(x: Tensor, gradient: Tensor, step: float | Tensor) -> Tensor:
+    """`x − s·gradient` with `s` a number or `(B,)`, in one pass over memory."""
+    if isinstance(step, Tensor):
+        return torch.addcmul(x, gradient, torch.as_tensor(per_sample(step, x)), value=-1)
+    return torch.add(x, gradient, alpha=-step)
+
+
+def gradient_composite(regularizer: Regularizer) -> Composite:
+    """Everything in the smooth part: for gradient methods."""
+    return Composite(smooth=tuple(summands(regularizer)))
+
+
+def proximal_composite(iteration: Iteration, regularizer: Regularizer) -> Composite:
+    """The term without a gradient in `g`, the others in `f`; a single term with a proximal map is `g`.
+
+    Raises `CompositionError` where a term has neither, or two terms have a proximal map alone.
+    """
+    terms = summands(regularizer)
+    for term in terms:
+        if not term.capabilities & {"prox", "grad"}:
+            raise refuse_regularizer(iteration, regularizer, {"prox"})
+    only_prox = [t for t in terms if "grad" not in t.capabilities]
+    if len(only_prox) > 1:
+        names = " and ".join(type(_unweighted(t)).__name__ for t in only_prox)
+        raise CompositionError(
+            f"{type(iteration).__name__} takes one regularizer without a gradient, and {names} have none; "
+            f"their sum has no proximal map. pdhg and admm split them"
+        )
+    with_prox = only_prox or [t for t in terms if "prox" in t.capabilities]
+    proximal = with_prox[0] if with_prox else None
+    return Composite(tuple(t for t in terms if t is not proximal), proximal)
+
+
+def summands(regularizer: Regularizer) -> list[Regularizer]:
+    """The terms of a sum, weights multiplied in, without zeros."""
+    if isinstance(regularizer, Zero):
+        return []
+    if isinstance(regularizer, Sum):
+        return [t for term in regularizer for t in summands(term)]
+    if isinstance(regularizer, Weighted) and isinstance(regularizer.regularizer, Sum | Zero | Weighted):
+        return [Weighted(t, regularizer.weight) for t in summands(regularizer.regularizer)]
+    return [regularizer]
+
+
+def refuse_step(iteration: Iteration, problem: Problem, smooth: tuple[Regularizer, ...]) -> CompositionError:
+    """Why no safe step size is known, and what to do about it."""
+    name = type(iteration).__name__
+    if problem.fidelity.smoothness(problem.measurement) is None:
+        return CompositionError(
+            f"{name} needs a fidelity whose gradient is Lipschitz continuous; {type(problem.fidelity).__name__} "
+            f"has no such constant. pdhg and admm use its proximal map instead; or give step_size"
+        )
+    rough = [type(_unweighted(t)).__name__ for t in smooth if t.smoothness_on(problem.zeros()) is None]
+    what = f"the gradient of {rough[0]}" if rough else f"the derivative of {_name(problem.operator)}"
+    return CompositionError(f"{name} knows no bound for {what}, so no safe step size; give step_size")
+
+
+def _unweighted(regularizer: Regularizer) -> Regularizer:
+    return _unweighted(regularizer.regularizer) if isinstance(regularizer, Weighted) else regularizer
+
+
+def _name(operator: Operator) -> str:
+    return type(operator).__name__

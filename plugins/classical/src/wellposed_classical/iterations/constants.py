@@ -1,0 +1,99 @@
+"""Constants of a problem that safe step sizes and certificates are made of, one per sample."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from wellposed import InputError, LinearOperator, Operator, Problem
+from wellposed.space import inner, norm, per_sample
+
+from .memo import OperatorMemo, placement
+
+
+def samples(value: float | Tensor, like: Tensor) -> Tensor:
+    """A number or a `(B,)` tensor as a real `(B,)` tensor on the device and in the precision of `like`."""
+    tensor = torch.as_tensor(value, dtype=like.dtype.to_real(), device=like.device)
+    return tensor.expand(len(like)) if tensor.ndim == 0 else tensor
+
+
+def start_image(problem: Problem, x: Tensor | None) -> Tensor:
+    """The image that an iteration starts from, in the number field of the domain: zero by default."""
+    zero = problem.zeros()
+    return zero if x is None else x.to(device=zero.device, dtype=zero.dtype)
+
+
+def data_smoothness(problem: Problem, x: Tensor) -> Tensor | None:
+    """A Lipschitz constant of `x ↦ A*∇D(Ax, y)`, `(B,)`; `None` where the fidelity or operator has none.
+
+    For a nonlinear operator it is that of the Gauss–Newton part, `A'(x)` frozen.
+    """
+    fidelity = problem.fidelity.smoothness(problem.measurement)
+    size = problem.operator.norm()
+    return None if fidelity is None or size is None else samples(fidelity, x) * size**2
+
+
+def data_strong_convexity(problem: Problem, x: Tensor, memo: OperatorMemo) -> Tensor:
+    """`μ ≥ 0`, `(B,)`, such that `D(A·, y) − μ/2‖·‖²` is convex.
+
+    Known where `A*A` is a multiple of the identity (denoising, orthonormal transforms); else 0.
+    """
+    fidelity = samples(problem.fidelity.strong_convexity(problem.measurement), x)
+    if not bool((fidelity > 0).any()):
+        return fidelity
+    return fidelity * squared_isometry(problem.operator, x, memo)
+
+
+def squared_isometry(operator: Operator, x: Tensor, memo: OperatorMemo) -> Tensor:
+    """`c` with `A*A = c·I`, `(B,)`; 0 where `A*A` is no multiple of the identity.
+
+    One random image decides: it is an eigenvector of a matrix that is no multiple of the identity with
+    probability 0. The factor is lowered by what rounding could hide in a single direction.
+    """
+    if not isinstance(operator, LinearOperator):
+        return samples(0.0, x)
+    if is_shared(operator):
+        return memo.get(operator, ("isometry", placement(x)), lambda: _isometry(operator, x[:1])).expand(len(x))
+    return _isometry(operator, x)
+
+
+def is_shared(operator: Operator) -> bool:
+    """Whether all samples of a batch have the same operator."""
+    return operator.take(torch.zeros(1, dtype=torch.long)) is operator
+
+
+def random_image(x: Tensor) -> Tensor:
+    """Normal noise of the shape of `x`, always the same."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(x.shape, generator=generator, dtype=x.dtype).to(x.device)
+
+
+def _isometry(operator: LinearOperator, x: Tensor) -> Tensor:
+    tolerance = torch.finfo(x.dtype).eps ** 0.5 / 30
+    with torch.no_grad():
+        u = random_image(x)
+        image = operator.gram(u)
+        factor = inner(image, u) / inner(u, u)
+        distance = norm(image - per_sample(factor, u) * u)
+        certain = max(1 - tolerance * (u.numel() / len(u)) ** 0.5, 0.0)
+        return torch.where(distance <= tolerance * norm(image), factor * certain, 0.0)
+
+
+def reciprocal(constant: Tensor) -> Tensor:
+    """`1/constant`, and 1 where it is zero: the map has nothing to do there."""
+    return torch.where(constant > 0, 1.0 / constant, 1.0)
+
+
+def keep_step(module: nn.Module, name: str, value: float | Tensor | None) -> None:
+    """Store a step size given by the caller: learned parameters as such, other tensors as buffers.
+
+    Raises `InputError` unless it is positive.
+    """
+    if value is None:
+        setattr(module, name, None)
+        return
+    if not bool((torch.as_tensor(value) > 0).all()):
+        raise InputError(f"{type(module).__name__}'s {name} must be positive; got {value}")
+    if isinstance(value, Tensor) and not isinstance(value, nn.Parameter):
+        module.register_buffer(name, value)
+    else:
+        setattr(module, name, value)
