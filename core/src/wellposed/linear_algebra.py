@@ -103,6 +103,7 @@ class NormalSolve(torch.autograd.Function):
             raise InputError(f"solve_normal needs shift ≥ 0; got {float(shift.min()):g}")
         x = operator._solve_normal(rhs, shift)
         ctx.operator = operator
+        ctx.of_real = not rhs.is_complex()
         ctx.save_for_backward(x, shift)
         return x
 
@@ -114,7 +115,7 @@ class NormalSolve(torch.autograd.Function):
         if ctx.needs_input_grad[1]:
             per = -inner(grad_rhs, x)
             grad_shift = per if shift.ndim == 1 else per.sum()
-        return grad_rhs, grad_shift, None
+        return grad_rhs.real if ctx.of_real and grad_rhs.is_complex() else grad_rhs, grad_shift, None
 
 
 def _top_ritz(diagonal: list[float], off_diagonal: list[float], beta: float) -> tuple[float, float]:

@@ -263,11 +263,14 @@ class _LinearMap(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
-        _, ctx.apply_map, ctx.transpose = inputs
+        x, ctx.apply_map, ctx.transpose = inputs
+        ctx.of_real = not x.is_complex()
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        return _LinearMap.apply(grads[0], ctx.transpose, ctx.apply_map), None, None
+        grad = _LinearMap.apply(grads[0], ctx.transpose, ctx.apply_map)
+        # A real tensor in a complex space has a real gradient.
+        return grad.real if ctx.of_real and grad.is_complex() else grad, None, None
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Any) -> Tensor:

@@ -15,7 +15,7 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#5
 
 _WIDTH, _HEIGHT = 560, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 16, 14, 44
-_POINTS = 400
+_POINTS, _START = 400, 60
 
 
 @dataclass(frozen=True)
@@ -111,11 +111,11 @@ def _path(curve: Curve, x_axis: Axis, y_axis: Axis, colour: str) -> str:
 
 
 def _thinned(curve: Curve) -> Curve:
-    """At most a few hundred points: more than a screen shows are of no use."""
+    """At most a few hundred points, evenly spread and all of the first: more than a screen shows is of no use."""
     if len(curve) <= _POINTS:
         return curve
     stride = -(-len(curve) // _POINTS)
-    return [*curve[:-1:stride], curve[-1]]
+    return [*curve[:_START], *curve[_START:-1:stride], curve[-1]]
 
 
 def _round_step(rough: float) -> float:

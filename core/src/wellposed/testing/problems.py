@@ -14,7 +14,7 @@ from ..recipes.builder import construct
 from ..registry import registry
 from ..regularizer import Regularizer, Zero
 from ..solver import Solver
-from .doubles import DenseOperator, QuadraticFidelity, QuadraticRegularizer
+from .doubles import DenseOperator, QuadraticFidelity, QuadraticRegularizer, SaturatingOperator
 from .measure import bump, generator
 from .promise import NotPromised
 
@@ -31,7 +31,7 @@ class Posed:
 
 
 def matrix() -> Tensor:
-    """A 20 × 16 system as in tomography: nonnegative, of full column rank, condition number about 5."""
+    """A 20 × 16 system as in tomography: nonnegative, of full column rank, condition number 3."""
     columns = _SHAPE[1] * _SHAPE[2]
     rows = 0.15 * torch.rand(_ROWS, columns, generator=generator(1), dtype=torch.float64)
     rows[:columns] += torch.eye(columns, dtype=torch.float64)
@@ -55,6 +55,13 @@ def least_squares(
     normal = operator.matrix.T @ operator.matrix + weight * torch.eye(truth[0].numel(), dtype=torch.float64)
     solution = torch.linalg.solve(normal, operator.adjoint(y).flatten(1).T).T.reshape(truth.shape)
     return Posed(Problem(operator, y, QuadraticFidelity(), regularizer), solution)
+
+
+def nonlinear_least_squares(regularizer: Regularizer, batch: int = 3) -> Problem:
+    """`min ½‖A(x) − y‖² + R(x)` with a mildly nonlinear operator."""
+    operator = SaturatingOperator(matrix().tolist(), _SHAPE)
+    truth = torch.rand((batch, *_SHAPE), generator=generator(2), dtype=torch.float64)
+    return Problem(operator, operator(truth), QuadraticFidelity(), regularizer)
 
 
 def image_problem(solver: Solver, batch: int = 3) -> tuple[Operator, Tensor]:

@@ -41,7 +41,10 @@ CASES: dict[str, tuple[Callable[[], LinearOperator], bool]] = {
     "fourier-odd": (lambda: Fourier((5, 7), CartesianMask(2.0, 0.3), channels=2), True),
     "fourier-full": (lambda: Fourier((4, 6)), True),
     "multicoil": (lambda: MulticoilFourier((6, 5), RandomMask(0.6, 2), Birdcage(3)), False),
-    "multicoil-full": (lambda: MulticoilFourier((5, 4), None, numbers(3, 5, 4, dtype=torch.complex128)), True),
+    "multicoil-full": (
+        lambda: MulticoilFourier((5, 4), None, numbers(3, 5, 4, dtype=torch.complex128)),
+        True,
+    ),
     "convolution-circular": (lambda: Convolution((7, 8), ASYMMETRIC, channels=2), True),
     "convolution-reflect": (lambda: Convolution((7, 6), ASYMMETRIC, "reflect"), False),
     "convolution-valid": (lambda: Convolution((7, 8), ASYMMETRIC, "valid", channels=2), False),

@@ -10,7 +10,9 @@ from wellposed.space import norm
 _ROUNDING = 10.0
 
 
-def contraction(step: Tensor, smoothness: Tensor | None, smooth_convexity: Tensor, proximal_convexity: Tensor) -> Tensor:
+def contraction(
+    step: Tensor, smoothness: Tensor | None, smooth_convexity: Tensor, proximal_convexity: Tensor
+) -> Tensor:
     """Contraction factor `ρ` of `x ↦ prox_{s g}(x − s∇f(x))`, `(B,)`; infinite where it is not below 1.
 
     `ρ = max(|1 − s μ_f|, |1 − s L|) / (1 + s μ_g)` for `L`-smooth, `μ_f`-convex `f` and `μ_g`-convex `g`:

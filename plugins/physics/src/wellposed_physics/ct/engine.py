@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Literal
 
-from torch import Tensor, nn
+from torch import Tensor
 
 EngineName = Literal["auto", "sparse", "matrix-free", "astra"]
 
 
-class Engine(nn.Module):
+class Engine:
     """A projection and its exact transpose for one geometry, one precision and one device.
 
-    Both maps take and return real tensors without channels; neither is recorded for differentiation,
-    which is the operator's business.
+    Both maps take and return real tensors without channels. Differentiation is the operator's
+    business. An engine never moves: whoever holds it builds another for another precision or device.
     """
 
     def project(self, images: Tensor) -> Tensor:
@@ -27,4 +27,9 @@ class Engine(nn.Module):
     @property
     def stored_bytes(self) -> int:
         """Memory held between calls."""
-        return sum(buffer.numel() * buffer.element_size() for buffer in self.buffers())
+        raise NotImplementedError
+
+
+def tensor_bytes(*tensors: Tensor) -> int:
+    """Memory of some tensors."""
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)

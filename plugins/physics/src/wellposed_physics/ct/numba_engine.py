@@ -31,7 +31,6 @@ class NumbaEngine(Engine):
     """Joseph weights recomputed at each use; stores six numbers per ray."""
 
     def __init__(self, geometry: Geometry, reference: Tensor) -> None:
-        super().__init__()
         self.geometry = geometry
         rays = rays_of(geometry)
         first, crossings = crossed_steps(rays, geometry.shape)

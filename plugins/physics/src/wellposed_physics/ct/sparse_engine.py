@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import torch
 from scipy.sparse import csr_matrix
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
-from .engine import Engine
+from .engine import Engine, tensor_bytes
 from .geometry import Geometry
 from .joseph import joseph_matrix, rays_of
 from .symmetry import Reduction, reduce_rays
@@ -29,7 +31,6 @@ class SparseEngine(Engine):
     """
 
     def __init__(self, geometry: Geometry, reference: Tensor, reduction: Reduction | None = None) -> None:
-        super().__init__()
         self.geometry = geometry
         reduction = reduce_rays(geometry) if reduction is None else reduction
         self.plain = tuple(s.flips for s in reduction.symmetries if not s.transposed)
@@ -37,16 +38,17 @@ class SparseEngine(Engine):
         matrix = joseph_matrix(rays_of(geometry, reduction.base), geometry.shape, _numpy_dtype(reference))
         self.matrix = _Rows(matrix, reference.device)
         self.transpose = _Rows(_transposed(matrix), reference.device)
-        source = torch.from_numpy(reduction.source).to(reference.device)
-        self.register_buffer("source", source, persistent=False)
-
-    source: Tensor
+        self.source = torch.from_numpy(reduction.source).to(reference.device)
 
     def project(self, images: Tensor) -> Tensor:
         return torch.cat([self._project(part) for part in images.split(self._images_at_once)])
 
     def backproject(self, sinograms: Tensor) -> Tensor:
         return torch.cat([self._backproject(part) for part in sinograms.split(self._images_at_once)])
+
+    @property
+    def stored_bytes(self) -> int:
+        return self.matrix.stored_bytes + self.transpose.stored_bytes + tensor_bytes(self.source)
 
     @property
     def copies(self) -> int:
@@ -111,18 +113,21 @@ def _rows_of(table: Tensor, n: int) -> Tensor:
     return table.view(-1, n).squeeze(1)
 
 
-class _Rows(nn.Module):
-    """A CSR matrix whose parts are buffers, so that it moves with the module that holds it."""
+class _Rows:
+    """A CSR matrix in torch, applied to dense columns."""
 
     def __init__(self, matrix: csr_matrix, device: torch.device) -> None:
-        super().__init__()
         self.shape: tuple[int, int] = matrix.shape
-        for name, part in (("row", matrix.indptr), ("column", matrix.indices), ("value", matrix.data)):
-            self.register_buffer(name, torch.from_numpy(part).to(device), persistent=False)
+        self.row = torch.from_numpy(matrix.indptr).to(device)
+        self.column = torch.from_numpy(matrix.indices).to(device)
+        self.value = torch.from_numpy(matrix.data).to(device)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
+            self.matrix = torch.sparse_csr_tensor(self.row, self.column, self.value, self.shape)
 
-    row: Tensor
-    column: Tensor
-    value: Tensor
+    @property
+    def stored_bytes(self) -> int:
+        return tensor_bytes(self.row, self.column, self.value)
 
     def times(self, columns: Tensor) -> Tensor:
         """The product with a dense matrix `(shape[1], columns)`."""
@@ -130,10 +135,9 @@ class _Rows(nn.Module):
             return functional.embedding_bag(
                 self.column, columns, self.row, mode="sum", per_sample_weights=self.value, include_last_offset=True
             )
-        matrix = torch.sparse_csr_tensor(self.row, self.column, self.value, self.shape, check_invariants=False)
         if columns.shape[1] == 1:
-            return (matrix @ columns[:, 0])[:, None]
-        return matrix @ columns
+            return (self.matrix @ columns[:, 0])[:, None]
+        return self.matrix @ columns
 
     @staticmethod
     def _bag_is_faster(columns: Tensor) -> bool:

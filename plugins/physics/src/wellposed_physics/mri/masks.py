@@ -190,7 +190,7 @@ def _first_visit(size: tuple[int, int], lines: int) -> Tensor:
     """For each point its place in the order spoke by spoke, inside out; infinity for points on no spoke."""
     height, width = size
     steps = max(height, width)
-    reach = torch.arange(-(steps // 2), steps - steps // 2, dtype=torch.float64) / (steps / 2)
+    reach = torch.arange(-(steps // 2), steps // 2 + 1, dtype=torch.float64) / (steps / 2)
     reach = reach[reach.abs().argsort(stable=True)]
     angle = torch.pi * torch.arange(lines, dtype=torch.float64) / lines
     direction = torch.stack([-angle.sin(), angle.cos()])

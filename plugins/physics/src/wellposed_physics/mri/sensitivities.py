@@ -90,6 +90,9 @@ def _phase_reference(centre: Tensor, maps: Tensor) -> Tensor:
     """Unit numbers `(B, 1, H, W)` that make the principal coil combination of the maps positive."""
     flat = centre.flatten(2)
     principal = torch.linalg.eigh(flat @ flat.mH)[1][..., -1]
+    # Eigenvectors come with any phase: make the largest entry positive.
+    largest = principal.gather(1, principal.abs().argmax(1, keepdim=True))
+    principal = principal * torch.sgn(largest.conj())
     combination = torch.einsum("bc,bchw->bhw", principal.conj(), maps)
     return torch.sgn(combination.conj()).unsqueeze(1)
 

@@ -1,0 +1,101 @@
+"""The edge of the command line: every failure becomes one or two sentences on stderr and an exit code."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import signal
+import sys
+import traceback
+import warnings
+from collections.abc import Sequence
+
+from ..errors import WellposedError
+
+BAD_INPUT, FAILED, INTERRUPTED, TERMINATED = 2, 1, 130, 143
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command; returns the exit code. `--debug`, anywhere, shows tracebacks."""
+    debug = "--debug" in arguments
+    signal.signal(signal.SIGTERM, _terminate)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    if not debug:
+        _quieten()
+    from .app import app
+
+    try:
+        code = app([a for a in arguments if a != "--debug"], prog_name="wellposed", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except (Exception, KeyboardInterrupt) as error:
+        if debug:
+            traceback.print_exc()
+        text, code = explain(error)
+        if text:
+            _say(text)
+        return code
+
+
+def explain(error: BaseException) -> tuple[str, int]:
+    """What is said of an exception, and the exit code."""
+    if isinstance(error, WellposedError):
+        return str(error), error.exit_code
+    if isinstance(error, KeyboardInterrupt) or type(error).__name__ == "Abort":
+        return "interrupted; nothing was left half done", INTERRUPTED
+    if hasattr(error, "format_message"):  # typer's usage errors, under whichever name it keeps click
+        return f"{error.format_message().rstrip('.')}. `wellposed --help` shows how it is used", BAD_INPUT  # type: ignore[attr-defined]
+    if isinstance(error, BrokenPipeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the last flush complains
+        return "", FAILED
+    if _is_memory(error):
+        return f"the memory does not suffice: {_reason(error)}. Take smaller images or batches", FAILED
+    if isinstance(error, OSError):
+        return _of_system(error), FAILED
+    return (
+        f"{type(error).__name__}: {_reason(error)}. This is a bug of wellposed or of a plugin; "
+        f"run again with --debug for the traceback"
+    ), FAILED
+
+
+def _of_system(error: OSError) -> str:
+    place = f" at {error.filename}" if error.filename else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"the disk is full{place}; make room or choose another --out. Nothing was left half done"
+    return f"{(error.strerror or _reason(error)).lower()}{place}"
+
+
+def _is_memory(error: BaseException) -> bool:
+    """Python's and torch's ways to say that memory ran out (torch is not imported to find out)."""
+    text = str(error)
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or (isinstance(error, RuntimeError) and ("not enough memory" in text or "can't allocate memory" in text))
+    )
+
+
+def _reason(error: BaseException) -> str:
+    text = " ".join(str(error).split()) or "no message"
+    return text if len(text) <= 300 else f"{text[:297]}…"
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"wellposed: {text}\n")
+
+
+def _quieten() -> None:
+    """Warnings as one line each, and those of libraries about themselves not at all."""
+    if sys.warnoptions:
+        return
+    logging.basicConfig(format="wellposed: %(message)s", level=logging.WARNING)
+    warnings.simplefilter("ignore")
+    warnings.filterwarnings("default", category=UserWarning, module=r"wellposed")
+    warnings.showwarning = lambda message, *_: _say(str(message))  # type: ignore[assignment]
+
+
+def _terminate(number: int, frame: object) -> None:
+    """A polite kill: unwind, so that what was begun is removed."""
+    raise SystemExit(TERMINATED)

@@ -1,0 +1,108 @@
+"""`wellposed describe KIND NAME`: everything about one component."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Annotated, Any
+
+import typer
+
+from .options import Json
+from .output import console, print_json
+
+
+def describe(
+    kind: Annotated[str, typer.Argument(help="The kind: operator, regularizer, solver, …")],
+    name: Annotated[str, typer.Argument(help="The component's name, or NAME@DISTRIBUTION.")],
+    as_json: Json = False,
+) -> None:
+    """Show a component's arguments, documentation, source, provider, and an example for a recipe."""
+    from ..registry import registry
+
+    entry = registry().find(kind, name)
+    cls = entry.load()
+    facts = {
+        "name": entry.name,
+        "kind": entry.kind,
+        "distribution": entry.distribution,
+        "version": entry.version,
+        "target": entry.target,
+        "source": cls.source,
+        "doc": inspect.getdoc(cls) or "",
+        "arguments": arguments_of(cls),
+        "example": example_of(entry.name, cls),
+    }
+    if as_json:
+        print_json(facts)
+    else:
+        _print(facts)
+
+
+def arguments_of(cls: type) -> list[dict[str, Any]]:
+    """The constructor's arguments with types as written and defaults; `required` where there is none."""
+    from ..recipes.builder import constructor_parameters
+
+    found = []
+    for name, parameter in constructor_parameters(cls).items():
+        annotation = parameter.annotation
+        written = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", str(annotation))
+        required = parameter.default is inspect.Parameter.empty
+        argument: dict[str, Any] = {"name": name, "type": "" if annotation is parameter.empty else written}
+        argument |= {"required": required, "default": None if required else _plain(parameter.default)}
+        found.append(argument)
+    return found
+
+
+def example_of(name: str, cls: type) -> Any:
+    """A node that a recipe can hold: the component's first example, else its bare name."""
+    example = next(iter(getattr(cls, "examples", lambda: ())()), None)
+    return {"use": name, **example} if example else name
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return value if isinstance(value, bool | int | float | str) or value is None else repr(value)
+
+
+def _print(facts: dict[str, Any]) -> None:
+    import yaml
+    from rich.text import Text
+
+    out = console()
+    out.print(Text(facts["name"], "bold cyan").append(f"  {facts['kind']}", "dim"))
+    out.print(f"{facts['target']}, from {facts['distribution']} {facts['version']}", style="dim", markup=False)
+    out.print()
+    out.print(facts["doc"], markup=False)
+    out.print()
+    if facts["arguments"]:
+        out.print("ARGUMENTS", style="bold")
+        out.print(_argument_table(facts["arguments"]))
+        out.print()
+    out.print("SOURCE", style="bold")
+    out.print(f"  {facts['source'] or 'none is given'}", markup=False)
+    out.print()
+    out.print("IN A RECIPE", style="bold")
+    text = yaml.safe_dump(facts["example"], sort_keys=False, allow_unicode=True, default_flow_style=False)
+    for line in text.removesuffix("...\n").splitlines():
+        out.print(f"  {line}", markup=False)
+
+
+def _argument_table(arguments: list[dict[str, Any]]) -> Any:
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    grid.add_column(overflow="fold", min_width=10)
+    for argument in arguments:
+        default = Text("required", "bold") if argument["required"] else Text(f"= {_yaml(argument['default'])}")
+        grid.add_row(Text(f"  {argument['name']}", "cyan"), Text(argument["type"]), default)
+    return grid
+
+
+def _yaml(value: Any) -> str:
+    import json
+
+    return value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,67 @@
+"""Printing: tables and sentences for people, JSON for programs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from ..experiment import Results
+
+
+def console(stderr: bool = False) -> Console:
+    """A console that colours on terminals only, and nothing by guessing."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False, emoji=False)
+
+
+def table(*headings: str, right: tuple[str, ...] = ()) -> Table:
+    """A plain table; the headings in `right` are of numbers."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    made = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for heading in headings:
+        made.add_column(heading, justify="right" if heading in right else "left")
+    return made
+
+
+def print_json(value: Any) -> None:
+    from ..runs.json_text import json_text
+
+    typer.echo(json_text(value))
+
+
+def note(text: str) -> None:
+    """A sentence on stderr."""
+    console(stderr=True).print(text, markup=False, soft_wrap=True)
+
+
+def print_results(results: Results) -> None:
+    """The table of an experiment, the best of each metric in bold, and a sentence for each bad verdict."""
+    from rich.text import Text
+
+    from ..report.table import bad_verdicts, best_solvers, number, quantity
+
+    summary, best = results.summary(), best_solvers(results)
+    metrics = [m for m in results.metrics if any(m in entry for entry in summary)]
+    headings = [quantity(m) for m in metrics]
+    made = table("solver", *headings, "seconds", "iterations", "verdict", right=(*headings, "seconds", "iterations"))
+    made.columns[0].overflow = "fold"
+    for entry in summary:
+        cells = []
+        for metric in metrics:
+            text = number(metric, entry.get(metric))
+            if f"{metric}_std" in entry:
+                text += f" ± {number(metric, entry[f'{metric}_std'])}"
+            cells.append(Text(text, style="bold" if entry["solver"] in best.get(metric, ()) else ""))
+        costs = [number(cost, float(entry[cost])) for cost in ("seconds", "iterations")]
+        made.add_row(Text(entry["solver"]), *cells, *costs, entry["verdict"].replace("_", " "))
+    console().print(made)
+    for bad in bad_verdicts(results):
+        note(f"{bad.solver}: {bad.verdict} ({bad.samples}). {bad.advice}")
