@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from torch import Tensor, nn
 
@@ -22,12 +22,15 @@ class Iteration(Component, nn.Module, Generic[S]):
     `requires` are the regularizer capabilities that the step uses; composing it with a regularizer
     that lacks one is refused before any work is done. `stationary` says whether the map is the same
     at every step (accelerations and equilibrium gradients need that). `linear_only` says whether it
-    needs the operator's adjoint.
+    needs the operator's adjoint. `solves` says what it goes to: the minimiser of the "objective"
+    `D(A(x), y) + R(x)`, or a solution of `A x = y` ("data": row-action and other methods that are
+    stopped early, or take from all solutions the one that the regularizer prefers).
     """
 
     requires: frozenset[Capability] = frozenset()
     stationary: bool = True
     linear_only: bool = True
+    solves: Literal["objective", "data"] = "objective"
 
     def check(self, problem: Problem) -> None:
         """Raise `CompositionError` where this iteration cannot work on `problem`."""

@@ -25,13 +25,8 @@ def spectral_norm(operator: LinearOperator) -> float:
     `β_k |s_k|` (Parlett, The Symmetric Eigenvalue Problem, section 13.2), so some eigenvalue, for
     almost every start the largest, lies within it.
     """
-    reference = next(operator.buffers(), None)
-    device = reference.device if reference is not None else torch.device("cpu")
-    precise = reference is not None and reference.dtype.to_real() == torch.float64 if _is_float(reference) else False
-    generator = torch.Generator().manual_seed(0)
-    v = operator.domain.randn(1, generator, torch.float64 if precise else torch.float32).to(device)
-    v = v / norm(v)
-    previous, beta = torch.zeros_like(v), 0.0
+    v = _random_start(operator)
+    previous, beta, largest, residual = torch.zeros_like(v), 0.0, 0.0, 0.0
     diagonal: list[float] = []
     off_diagonal: list[float] = []
     for _ in range(min(_LANCZOS_LIMIT, operator.domain.size * (2 if operator.domain.is_complex else 1))):
@@ -126,8 +121,14 @@ def _top_ritz(diagonal: list[float], off_diagonal: list[float], beta: float) -> 
     return float(values[-1]), beta * abs(float(vectors[-1, -1]))
 
 
-def _is_float(tensor: Tensor | None) -> bool:
-    return tensor is not None and (tensor.is_floating_point() or tensor.is_complex())
+def _random_start(operator: LinearOperator) -> Tensor:
+    """A unit vector of the domain, always the same, in the operator's own precision and on its device."""
+    held = [b for b in operator.buffers() if b.is_floating_point() or b.is_complex()]
+    precise = any(b.dtype.to_real() == torch.float64 for b in held)
+    generator = torch.Generator().manual_seed(0)
+    v = operator.domain.randn(1, generator, torch.float64 if precise else torch.float32)
+    device = next(iter(operator.buffers()), v).device
+    return (v / norm(v)).to(device)
 
 
 def _tiny(tensor: Tensor) -> float:

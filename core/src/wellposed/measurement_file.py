@@ -46,11 +46,10 @@ class MeasurementFile(Dataset):
         self.references: Tensor | None = None
         if reference is not None:
             image = _read(reference, reference_key, operator.domain)
-            self.references = fitted(image, operator.domain, reference, type(operator).__name__, "maps images of")
-            if len(self.references) != len(self.measurements):
-                raise ShapeError(
-                    f"{reference} holds {len(self.references)} images for {len(self.measurements)} measurements"
-                )
+            images = fitted(image, operator.domain, reference, type(operator).__name__, "maps images of")
+            if len(images) != len(self.measurements):
+                raise ShapeError(f"{reference} holds {len(images)} images for {len(self.measurements)} measurements")
+            self.references = images
 
     @classmethod
     def examples(cls) -> tuple[dict, ...]:

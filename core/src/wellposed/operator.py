@@ -113,12 +113,15 @@ class LinearOperator(Operator):
 
     def norm(self) -> float:
         """The spectral norm `‖A‖`, from above: closed form, else Lanczos (tight to 0.1 %), cached."""
-        if self._norm_value is None or self.has_learned_parameters:
-            from .linear_algebra import spectral_norm
+        if self._norm_value is not None:
+            return self._norm_value
+        from .linear_algebra import spectral_norm
 
-            closed = self._norm()
-            self._norm_value = spectral_norm(self) if closed is None else float(closed)
-        return self._norm_value
+        closed = self._norm()
+        value = spectral_norm(self) if closed is None else float(closed)
+        if not self.has_learned_parameters:  # a map that is being learned has another norm at the next step
+            self._norm_value = value
+        return value
 
     def pinv(self, y: Tensor) -> Tensor:
         """The pseudo-inverse or the field's direct inversion (FBP, zero filling); else CG least squares."""
@@ -135,6 +138,8 @@ class LinearOperator(Operator):
 
         self.check_domain(rhs)
         shift = torch.as_tensor(shift, dtype=rhs.dtype.to_real(), device=rhs.device)
+        if self.has_learned_parameters:  # the tape must reach them
+            return self._solve_normal(rhs, shift)
         return NormalSolve.apply(rhs, shift, self)  # type: ignore[no-any-return]
 
     def row_blocks(self, count: int) -> Sequence[RowBlock]:

@@ -20,7 +20,8 @@ def bookkeeping() -> Any:
 def derived() -> Any:
     """A bookkeeping field that a step computes from the fixed-point fields (an error bound of the image).
 
-    It is only true together with them: `unflatten` sets it to not-a-number, and its reader recomputes it.
+    It is only true together with them: `unflatten` sets it to not-a-number for samples whose fixed-point
+    fields it changes, and its reader recomputes it.
     """
     return field(metadata={"bookkeeping": True, "derived": True})
 
@@ -79,12 +80,20 @@ class State:
             offset += size
             return torch.complex(part[..., 0], part[..., 1]) if t.is_complex() else part
 
-        stale = {
-            f.name: _map(lambda t: torch.full_like(t, torch.nan), getattr(self, f.name))
-            for f in fields(self)
-            if f.metadata.get("derived")
-        }
-        return replace(self.map(read, bookkeeping=False), **stale)
+        return replace(self.map(read, bookkeeping=False), **self._derived_beside(matrix))
+
+    def _derived_beside(self, matrix: Tensor) -> dict[str, Any]:
+        """The derived fields, not-a-number for samples whose row of `matrix` is another."""
+        names = [f.name for f in fields(self) if f.metadata.get("derived")]
+        if not names:
+            return {}
+        with torch.no_grad():
+            same = (matrix == self.flatten()).all(1)
+
+        def keep(t: Tensor) -> Tensor:
+            return torch.where(same.reshape(-1, *([1] * (t.ndim - 1))), t, torch.nan)
+
+        return {name: _map(keep, getattr(self, name)) for name in names}
 
 
 def _as_real(t: Tensor) -> Tensor:

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 def compare(
     recipes: Annotated[list[str], typer.Argument(metavar="RECIPE...", help="The first one sets the problem.")],
     setting: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY.PATH=VALUE", help="Replace a setting of the first recipe.")
+        list[str] | None,
+        typer.Option("--set", metavar="KEY.PATH=VALUE", help="Replace a setting of the first recipe."),
     ] = None,
     samples: Annotated[int | None, typer.Option(min=1, help="How many samples; else as the first recipe.")] = None,
     out: Out = None,
@@ -36,10 +37,17 @@ def compare(
 
 
 def merged_solvers(recipes: list[tuple[str, Recipe]]) -> dict[str, Any]:
-    """All solvers under their labels; a label that two recipes use gets the recipe's name behind it."""
-    labels = [label for _, recipe in recipes for label in recipe.solvers]
+    """All solvers under their labels; a label used before gets its recipe's name, or a number, behind it."""
     merged: dict[str, Any] = {}
     for name, recipe in recipes:
         for label, node in recipe.solvers.items():
-            merged[label if labels.count(label) == 1 else f"{label} ({name})"] = node
+            merged[_free_label(label, name, merged)] = node
     return merged
+
+
+def _free_label(label: str, name: str, taken: dict[str, Any]) -> str:
+    candidate, number = label, 2
+    while candidate in taken:
+        candidate = f"{label} ({name})" if number == 2 else f"{label} ({name}, {number - 1})"
+        number += 1
+    return candidate

@@ -46,7 +46,7 @@ def prepared(recipe: Recipe) -> Experiment:
     return prepare(recipe)
 
 
-def execute(recipe: Recipe, name: str, place: Place, as_json: bool, keep_arrays: bool = True) -> None:
+def execute(recipe: Recipe, name: str, place: Place, as_json: bool, keep_arrays: bool = True) -> Results:
     """Run a recipe, write its run directory, print its results.
 
     Exits with 1 where no solver gave a finite image.
@@ -61,6 +61,7 @@ def execute(recipe: Recipe, name: str, place: Place, as_json: bool, keep_arrays:
         write_run(run, experiment, results, recipe.summary or name, keep_arrays)
     hooks().call("on_run_finished", folder=run.target, results=results)
     show(results, run.target, as_json)
+    return results
 
 
 def run_experiment(experiment: Experiment) -> Results:

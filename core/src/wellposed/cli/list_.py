@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,7 +12,7 @@ from .output import console, note, print_json
 if TYPE_CHECKING:
     from ..registry import Entry
 
-Kind = Annotated[Optional[str], typer.Argument(help="One kind, such as operators or solvers.", show_default=False)]
+Kind = Annotated[str | None, typer.Argument(help="One kind, such as operators or solvers.", show_default=False)]
 Load = Annotated[bool, typer.Option("--load", help="Import every component, to find what metadata does not tell.")]
 
 

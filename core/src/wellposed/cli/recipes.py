@@ -16,10 +16,7 @@ def recipes(as_json: Json = False) -> None:
     found = all_recipes()
     if as_json:
         print_json(
-            [
-                {"name": r.name, "distribution": r.distribution, "path": r.path, "summary": r.summary}
-                for r in found
-            ]
+            [{"name": r.name, "distribution": r.distribution, "path": r.path, "summary": r.summary} for r in found]
         )
         return
     out = console()

@@ -47,10 +47,11 @@ def as_complex(array: np.ndarray) -> np.ndarray:
 
 
 def _datasets(file: Any) -> list[tuple]:
+    """Key, shape and type of every dataset of numbers; text and references are left out."""
     found = []
 
     def visit(name: str, item: Any) -> None:
-        if hasattr(item, "dtype") and item.shape is not None:
+        if hasattr(item, "dtype") and item.shape is not None and item.dtype.kind in "biufcV":
             found.append((name, item.shape, str(item.dtype)))
 
     file.visititems(visit)

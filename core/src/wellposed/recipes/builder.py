@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from ..component import Component
 from ..errors import InputError, PluginError, RecipeError, WellposedError
@@ -117,12 +117,14 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         return _nested(nested, value, where)
     component = _component_class(hint)
     if component is None:
-        return checked_value(hint, value, where)
+        return value if isinstance(value, Tensor) else checked_value(_without_components(hint), value, where)
     item = _item_hint(hint)
     if item is not None and isinstance(value, list) and _component_class(item):
         return [_convert(item, v, f"{where}.{i}") for i, v in enumerate(value)]
     if item is not None and isinstance(value, dict) and _is_mapping(hint):
         return {k: _convert(item, v, f"{where}.{k}") for k, v in value.items()}
+    if isinstance(value, Tensor):
+        return value
     if not _is_node(component, value) and _has_plain_alternative(hint):
         return checked_value(_without_components(hint), value, where)
     built = build(_kind_of(component), value, where)
@@ -238,7 +240,8 @@ def _without_components(hint: Any) -> Any:
 
 
 def _plain(member: Any) -> bool:
-    return not any(issubclass(c, Component) for c in _classes(member)) and member is not type(None)
+    """Whether a recipe can write a value of this type: it is neither a component nor a tensor."""
+    return not any(issubclass(c, Component | Tensor) for c in _classes(member)) and member is not type(None)
 
 
 @cache

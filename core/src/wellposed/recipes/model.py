@@ -88,6 +88,8 @@ def explain(error: ValidationError, known: Any = ()) -> str:
 
         return f"there is no key {place!r}{nearest(str(first['loc'][-1]), known)}"
     if first["type"] == "missing":
+        if isinstance(first["loc"][-1], int):
+            return f"the list is too short; entry {first['loc'][-1] + 1} is missing"
         return f"the key {place!r} is missing"
     given = "" if isinstance(first.get("input"), dict | list) else f"; {_short(first.get('input'))} was given"
     message = first["msg"][0].lower() + first["msg"][1:]

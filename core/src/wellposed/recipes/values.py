@@ -6,7 +6,6 @@ import json
 from typing import Any
 
 from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, ValidationError
-from torch import Tensor
 
 from ..errors import RecipeError
 from .model import explain
@@ -18,8 +17,6 @@ def checked_value(hint: Any, value: Any, where: str) -> Any:
     The check is pydantic's strict one on JSON data: a list becomes a tuple where one is asked for, an
     integer a float, but no text becomes a number and no truth value an integer.
     """
-    if isinstance(value, Tensor):
-        return value
     try:
         text = json.dumps(value)
     except (TypeError, ValueError):

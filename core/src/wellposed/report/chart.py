@@ -94,9 +94,7 @@ def _grid(x_axis: Axis, y_axis: Axis) -> list[str]:
     for tick in x_axis.ticks():
         x = x_axis(tick)
         parts.append(f'<line class="tick" x1="{x:.1f}" x2="{x:.1f}" y1="{_HEIGHT - _BOTTOM}" y2="{_HEIGHT - 39}"/>')
-        parts.append(
-            f'<text x="{x:.1f}" y="{_HEIGHT - 26}" text-anchor="middle">{_number(tick, x_axis.log)}</text>'
-        )
+        parts.append(f'<text x="{x:.1f}" y="{_HEIGHT - 26}" text-anchor="middle">{_number(tick, x_axis.log)}</text>')
     base = _HEIGHT - _BOTTOM
     parts.append(f'<line class="axis" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{base}" y2="{base}"/>')
     return parts

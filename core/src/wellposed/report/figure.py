@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .table import number
 from .picture import Picture, image_values, telling_region, window_of
+from .table import number
 
 if TYPE_CHECKING:
     from ..experiment import Results, SampleResult

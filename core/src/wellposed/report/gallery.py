@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from .picture import DECADES, Picture, Window, image_values, measurement_values, palette, telling_region, window_of
+from .picture import (
+    DECADES,
+    Picture,
+    Window,
+    image_values,
+    measurement_values,
+    palette,
+    telling_region,
+    window_of,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -90,26 +99,28 @@ def view_sample(sample: SampleResult, captions: dict[str, str], display: Display
     return SampleView(sample.name, cards, scales)
 
 
-def _card(label: str, caption: str, picture: Picture, box: tuple[int, int, int, int], error: Picture | None = None) -> Card:
+def _card(
+    label: str, caption: str, picture: Picture, box: tuple[int, int, int, int], error: Picture | None = None
+) -> Card:
     return Card(
         label,
         caption,
-        _shown(picture, box),
-        _shown(picture.crop(box)),
-        None if error is None else _shown(error),
+        shown_of(picture, box),
+        shown_of(picture.crop(box)),
+        None if error is None else shown_of(error),
     )
 
 
 def _measurement_card(y: Tensor, truth: Tensor | None, window: Window, colormap: str) -> Card:
     size = " × ".join(map(str, y.shape))
     if truth is not None and y.shape == truth.shape and y.is_complex() == truth.is_complex():
-        return Card("measurement", size, _shown(Picture(image_values(y), window, colormap)))
+        return Card("measurement", size, shown_of(Picture(image_values(y), window, colormap)))
     values = measurement_values(y)
     own = (-DECADES, 0.0) if y.is_complex() else window_of(values)
     caption = f"{size}, log magnitude" if y.is_complex() else size
     ratio = values.shape[1] / values.shape[0]
     stretched = not 0.6 <= ratio <= 1.7
-    shown = _shown(Picture(values, own))
+    shown = shown_of(Picture(values, own))
     if stretched:
         shown = Shown(shown.uri, "1 / 1", shown.sharp)
         caption += ", stretched"
@@ -128,13 +139,18 @@ def _errors(sample: SampleResult, values: dict[str, NDArray[np.float64]]) -> dic
     return errors
 
 
-def _shown(picture: Picture, box: tuple[int, int, int, int] | None = None) -> Shown:
+def shown_of(picture: Picture, box: tuple[int, int, int, int] | None = None) -> Shown:
     sharp = max(picture.height, picture.width) < _SHARP_BELOW
     ratio = f"{picture.width} / {picture.height}"
     frame = None
     if box is not None:
         row, column, height, width = box
-        shares = (column / picture.width, row / picture.height, width / picture.width, height / picture.height)
+        shares = (
+            column / picture.width,
+            row / picture.height,
+            width / picture.width,
+            height / picture.height,
+        )
         frame = tuple(f"{100 * share:.2f}%" for share in shares)
     return Shown(picture.shrunk().uri(), ratio, sharp, frame)  # type: ignore[arg-type]
 

@@ -11,7 +11,12 @@ if TYPE_CHECKING:
     from ..experiment import Results
 
 #: How quantities are written: heading, and digits behind the point.
-_QUANTITIES = {"psnr": ("PSNR [dB]", 2), "ssim": ("SSIM", 3), "seconds": ("seconds", 2), "iterations": ("iterations", 0)}
+_QUANTITIES = {
+    "psnr": ("PSNR [dB]", 2),
+    "ssim": ("SSIM", 3),
+    "seconds": ("seconds", 2),
+    "iterations": ("iterations", 0),
+}
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,10 @@ import torch
 import yaml
 from torch import nn
 
-from ..errors import RecipeError
+from ..errors import ComponentNotFound, PluginError, RecipeError
 from ..recipes.builder import build, construct
-from ..registry import one_line
+from ..registry import one_line, registry
+from ..registry.known import PROVIDER
 from .global_state import GlobalState
 from .measure import same_tensor, that
 from .promise import NotPromised, check
@@ -27,7 +28,10 @@ def builds_from_recipe(subject: Subject) -> None:
             built = construct(subject.cls, arguments)
         else:
             built = build(subject.kind, {"use": subject.name, **arguments})
-    except RecipeError as error:
+    except (RecipeError, PluginError) as error:
+        missing = _missing_provider(error)
+        if missing:
+            raise NotPromised(f"its example is made with another distribution: {missing}") from error
         raise AssertionError(f"the example {arguments} cannot be built: {one_line(error)}") from error
     that(type(built) is subject.cls, f"the recipe {arguments} built a {type(built).__name__}")
 
@@ -35,6 +39,7 @@ def builds_from_recipe(subject: Subject) -> None:
 @check()
 def building_has_no_side_effects(subject: Subject) -> None:
     """The constructor changes neither its arguments nor any setting of the process."""
+    subject.build()
     arguments = copy.deepcopy(dict(subject.arguments))
     before = GlobalState.now()
     built = construct(subject.cls, arguments)
@@ -65,8 +70,6 @@ def state_survives_safetensors(subject: Subject) -> None:
 def moves_between_precisions(subject: Subject) -> None:
     """`.to(float64)` converts every tensor that the component holds, complex ones included."""
     component = subject.build(torch.float32)
-    if not list(component.buffers()) and not list(component.parameters()):
-        raise NotPromised("it holds no tensors")
     pieces = [*component.named_buffers(), *component.named_parameters()]
     kept = {name: tensor.detach().clone() for name, tensor in pieces}
     component.to(torch.float64)
@@ -79,6 +82,15 @@ def moves_between_precisions(subject: Subject) -> None:
             f"{name} of {subject.label} is complex, and torch's module.to(dtype) drops the imaginary part; "
             f"register torch.view_as_real of it and use torch.view_as_complex where it is needed",
         )
+
+
+def _missing_provider(error: BaseException) -> str | None:
+    """The sentence on a component of a known distribution that is not installed; anything else is a broken example."""
+    cause = error.__context__
+    installed = {entry.distribution for entry in registry().entries()}
+    if isinstance(cause, ComponentNotFound) and (set(PROVIDER.values()) - installed) and "pip install" in str(cause):
+        return str(cause)
+    return None
 
 
 CHECKS = (builds_from_recipe, building_has_no_side_effects, state_survives_safetensors, moves_between_precisions)

@@ -122,7 +122,7 @@ def descends_on_nonlinear_operators(subject: Subject) -> None:
 
 def _promised_problems(iteration: Iteration) -> Iterator[Posed]:
     """The problems whose solution the iteration promises; those that it refuses are left out."""
-    data = getattr(iteration, "solves", "objective") == "data"
+    data = iteration.solves == "data"
     found = False
     regularizers: tuple[Regularizer, ...] = (Zero(), QuadraticRegularizer())
     for regularizer in regularizers:

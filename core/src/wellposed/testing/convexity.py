@@ -60,7 +60,8 @@ def gradient_is_monotone(subject: Subject) -> None:
     for x, z in _pairs(regularizer):
         lack = m * norm(x - z).square() - inner(regularizer.grad(x) - regularizer.grad(z), x - z)
         scale = norm(regularizer.grad(x) - regularizer.grad(z)) * norm(x - z) + m * norm(x - z).square() + 1e-12
-        at_most(float((lack / scale).max()), 1e-9, f"the gradient of {subject.label} must be monotone with modulus {m:g}")
+        worst = float((lack / scale).max())
+        at_most(worst, 1e-9, f"the gradient of {subject.label} must be monotone with modulus {m:g}; its relative lack")
 
 
 def _pairs(regularizer: Regularizer) -> list[tuple[Tensor, Tensor]]:

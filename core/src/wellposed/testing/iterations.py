@@ -123,7 +123,9 @@ def treats_samples_independently(subject: Subject) -> None:
         index = torch.tensor([i])
         alone = iteration.estimate(run(iteration, problem.take(index), 5))
         at_most(
-            relative(estimate[index], alone), 1e-10, f"the iterates of {subject.label} for sample {i}, alone or in a batch"
+            relative(estimate[index], alone),
+            1e-10,
+            f"the iterates of {subject.label} for sample {i}, alone or in a batch",
         )
     index = torch.tensor([2])
     left = iteration.step(problem.take(index), together.take(index))

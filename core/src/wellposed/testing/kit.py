@@ -12,7 +12,7 @@ from ..registry import one_line, registry
 from .case import Case, cases_of_class, cases_of_entry, entries_of
 from .promise import Check, NotPromised
 
-Outcome = Literal["passed", "failed", "not promised"]
+Outcome = Literal["passed", "failed", "skipped"]
 
 #: Modules whose `CHECKS` a kind has beside those of `documentation` and `building`.
 _MODULES: dict[str, tuple[str, ...]] = {
@@ -35,7 +35,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Result:
-    """How one check of one component went; `message` says what was broken, or why nothing was promised."""
+    """How one check of one component went; `message` says what was broken, or why there was nothing to check."""
 
     kind: str
     component: str
@@ -52,7 +52,8 @@ class Result:
 def checks_for(kind: str, cls: type) -> list[Check]:
     """The checks that a class of `kind` has to pass."""
     kind = registry().check_kind(kind)
-    modules = [importlib.import_module(f".{name}", __package__) for name in ("documentation", "building", *_MODULES[kind])]
+    names = ("documentation", "building", *_MODULES[kind])
+    modules = [importlib.import_module(f".{name}", __package__) for name in names]
     return [check for module in modules for check in module.CHECKS if check.applies(cls)]
 
 
@@ -85,7 +86,7 @@ def _result(case: Case) -> Result:
     try:
         case()
     except NotPromised as reason:
-        outcome, message = "not promised", str(reason)
+        outcome, message = "skipped", str(reason)
     except AssertionError as error:
         outcome, message = "failed", one_line(error)
     except Exception as error:

@@ -29,9 +29,7 @@ def is_linear_map(subject: Subject) -> None:
     x, z = normal(operator.domain), normal(operator.domain, seed=1)
     expected = 2 * operator(x) - 3 * operator(z)
     scale = 2 * size_of(operator(x)) + 3 * size_of(operator(z))
-    at_most(
-        size_of(operator(2 * x - 3 * z) - expected) / (scale or 1.0), EXACT, f"{subject.label} must be linear"
-    )
+    at_most(size_of(operator(2 * x - 3 * z) - expected) / (scale or 1.0), EXACT, f"{subject.label} must be linear")
     at_most(size_of(operator(torch.zeros_like(x))), 0.0, f"{subject.label} must map zero to zero")
 
 
@@ -74,11 +72,11 @@ def gradient_is_adjoint(subject: Subject) -> None:
     """Automatic differentiation of `A` gives `A*`, of `A*` gives `A`, and of `A*A` gives `A*A`."""
     operator = subject.build()
     x, y = normal(operator.domain), normal(operator.range, seed=1)
+    at_most(relative(_pullback(operator, x, y), operator.adjoint(y)), EXACT, f"the gradient through {subject.label}")
     at_most(
-        relative(_pullback(operator, x, y), operator.adjoint(y)), EXACT, f"the gradient through {subject.label}"
-    )
-    at_most(
-        relative(_pullback(operator.adjoint, y, x), operator(x)), EXACT, f"the gradient through its adjoint"
+        relative(_pullback(operator.adjoint, y, x), operator(x)),
+        EXACT,
+        f"the gradient through the adjoint of {subject.label}",
     )
     at_most(
         relative(_pullback(operator.gram, x, x), operator.gram(x)), 1e-10, f"the gradient through {subject.label}.gram"
@@ -121,9 +119,7 @@ def pinv_explains_the_measurement(subject: Subject) -> None:
     )
     that(bool(torch.isfinite(x).all()), f"pinv of {subject.label} gives values that are not finite")
     left = norms(operator(x) - y) / norms(y)
-    at_most(
-        float(left.max()), 0.9, f"‖A pinv(y) − y‖/‖y‖ of {subject.label} for y = Ax; a wrong scale makes it large"
-    )
+    at_most(float(left.max()), 0.9, f"‖A pinv(y) − y‖/‖y‖ of {subject.label} for y = Ax; a wrong scale makes it large")
 
 
 @check(applies=is_linear)
@@ -155,9 +151,7 @@ def row_blocks_partition_rows(subject: Subject) -> None:
         that(len(blocks) == count, f"row_blocks({count}) of {subject.label} gives {len(blocks)} blocks")
         _assert_partition(blocks, x, y, whole, f"row_blocks({count}) of {subject.label}")
         total = torch.stack([block.adjoint(block.restrict(y)) for block in blocks]).sum(0)
-        at_most(
-            relative(total, operator.adjoint(y)), 1e-11, f"the adjoints of row_blocks({count}) must add up to A*"
-        )
+        at_most(relative(total, operator.adjoint(y)), 1e-11, f"the adjoints of row_blocks({count}) must add up to A*")
 
 
 # Measuring ----------------------------------------------------------------------------------------

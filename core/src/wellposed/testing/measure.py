@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -90,9 +92,7 @@ def twice_the_same(who: object, call: Callable[[], Tensor], between: Callable[[]
     )
 
 
-def each_sample_alone(
-    who: object, call: Callable[[Tensor], Tensor], batch: Tensor, tolerance: float = EXACT
-) -> None:
+def each_sample_alone(who: object, call: Callable[[Tensor], Tensor], batch: Tensor, tolerance: float = EXACT) -> None:
     """The result of a sample does not depend on the others in its batch."""
     together = call(batch)
     for i in range(len(batch)):
@@ -107,14 +107,10 @@ def each_sample_alone(
 def taylor_slope(remainder: Callable[[float], float], scale: float) -> float:
     """Order of a Taylor remainder in its step; infinite where the remainder is nothing but rounding."""
     values = [remainder(t) for t in TAYLOR_STEPS]
-    if not all(torch.isfinite(torch.tensor(values))):
+    if not all(math.isfinite(value) for value in values):
         return float("nan")
     rounding = 1e-14 * scale
-    slopes = [
-        torch.log10(torch.tensor(coarse / max(fine, 1e-300))).item() / 1.0
-        for coarse, fine in zip(values, values[1:], strict=False)
-        if fine > 100 * rounding
-    ]
+    slopes = [math.log10(coarse / fine) for coarse, fine in pairwise(values) if fine > 100 * rounding]
     return min(slopes, default=float("inf"))
 
 

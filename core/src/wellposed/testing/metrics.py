@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor
 
@@ -40,11 +42,11 @@ def gives_one_number_per_image(subject: Subject) -> None:
 def says_what_is_better(subject: Subject) -> None:
     """`better` is "higher" or "lower", the truth itself is best, and more noise is worse."""
     metric: Metric = subject.build()
-    that(metric.better in ("higher", "lower"), f"{subject.label}.better must be higher or lower; it is {metric.better!r}")
+    that(metric.better in ("higher", "lower"), f"{subject.label}.better must be higher or lower, not {metric.better!r}")
     sign = 1.0 if metric.better == "higher" else -1.0
     values = [sign * metric(*_pair(noise)) for noise in (0.0, 0.1, 0.3, 1.0)]
     that(not bool(torch.isnan(values[0]).any()), f"{subject.label} of the truth itself is not a number")
-    for better, worse in zip(values, values[1:], strict=False):
+    for better, worse in pairwise(values):
         that(
             bool((better > worse).all()),
             f"{subject.label} says {metric.better} is better; it must get worse with more noise, but goes "

@@ -24,7 +24,8 @@ def derivative_is_right(subject: Subject) -> None:
     x, h = images_for(operator), images_for(operator, seed=1)
     v = normal(operator.range, seed=2)
     value, slope = dot(operator(x), v), dot(h, operator.vjp(x, v))
-    order = taylor_slope(lambda t: abs(dot(operator(x + t * h), v) - value - t * slope), size_of(operator(x)) * size_of(v))
+    scale = size_of(operator(x)) * size_of(v)
+    order = taylor_slope(lambda t: abs(dot(operator(x + t * h), v) - value - t * slope), scale)
     that(
         order >= 1.8,
         f"the remainder of {subject.label}'s linearisation by vjp must fall with the square of the step; its order "

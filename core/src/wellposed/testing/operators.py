@@ -99,9 +99,7 @@ def takes_strided_input(subject: Subject) -> None:
     """A non-contiguous image gives what its contiguous copy gives."""
     operator = subject.build()
     x = images_for(operator)
-    at_most(
-        relative(operator(_strided(x)), operator(x)), EXACT, f"{subject.label} must take non-contiguous images"
-    )
+    at_most(relative(operator(_strided(x)), operator(x)), EXACT, f"{subject.label} must take non-contiguous images")
     if isinstance(operator, LinearOperator):
         y = normal(operator.range)
         at_most(

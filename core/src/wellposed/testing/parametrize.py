@@ -29,9 +29,7 @@ def parametrize_with_checks(
     return _parametrize(cases_of(kind, component), expected_failures or {})
 
 
-def parametrize_distribution(
-    name: str, *, expected_failures: Mapping[str, str] | None = None
-) -> pytest.MarkDecorator:
+def parametrize_distribution(name: str, *, expected_failures: Mapping[str, str] | None = None) -> pytest.MarkDecorator:
     """Parametrize a test over the checks of everything that a distribution registers.
 
     `expected_failures` as for `parametrize_with_checks`, with `component/check` or `kind/component/check`.

@@ -38,9 +38,7 @@ def matrix() -> Tensor:
     return rows
 
 
-def least_squares(
-    regularizer: Regularizer | None = None, *, consistent: bool = False, batch: int = 3
-) -> Posed:
+def least_squares(regularizer: Regularizer | None = None, *, consistent: bool = False, batch: int = 3) -> Posed:
     """`min ½‖Mx − y‖² + R(x)` with `R` zero or quadratic, and its solution in closed form.
 
     `consistent`: `y = Mx` exactly for a nonnegative image; otherwise with noise of a tenth of its size.

@@ -38,7 +38,7 @@ class Check:
 def check(
     *, applies: Callable[[type], bool] = lambda cls: True, per_class: bool = False
 ) -> Callable[[Callable[[Subject], None]], Check]:
-    """Make a function the check of that name (`adjoint_is_exact` → `adjoint-is-exact`); its docstring is the promise."""
+    """Make a function the check of its name (`adjoint_is_exact` → `adjoint-is-exact`), its docstring the promise."""
 
     def make(function: Callable[[Subject], None]) -> Check:
         promise = (function.__doc__ or "").strip().splitlines()[0]

@@ -112,9 +112,7 @@ def split_terms_have_right_proxes(subject: Subject) -> None:
 # Measuring ----------------------------------------------------------------------------------------
 
 
-def assert_prox(
-    value: Functional, prox: Callable[[Tensor, float], Tensor], x: Tensor, step: float, who: str
-) -> None:
+def assert_prox(value: Functional, prox: Callable[[Tensor, float], Tensor], x: Tensor, step: float, who: str) -> None:
     """Raise `AssertionError` where a point better than `prox(x, step)` is found."""
     u = prox(x, step)
     others = [prox(x, step * factor) for factor in (0.5, 0.9, 1.1, 2.0)]
@@ -130,9 +128,7 @@ def assert_prox(
         )
 
 
-def _rivals(
-    value: Functional, u: Tensor, x: Tensor, step: float, others: list[Tensor]
-) -> Iterator[tuple[str, Tensor]]:
+def _rivals(value: Functional, u: Tensor, x: Tensor, step: float, others: list[Tensor]) -> Iterator[tuple[str, Tensor]]:
     for t in (-0.3, -0.1, -0.01, 0.01, 0.1, 0.3, 1.0):
         yield f"u + {t:g}(x − u)", u + t * (x - u)
     for t in (0.0, 0.5, 0.9, 0.99, 1.01, 1.1, 2.0):

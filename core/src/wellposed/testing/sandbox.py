@@ -26,9 +26,9 @@ class ClassEntry(Entry):
 class Sandbox:
     """While installed, `registry()` and recipes know the components added here and no others.
 
-        def test_mine(plugin_sandbox):
-            plugin_sandbox.add("operators", "mine", MyOperator)
-            build("operators", {"use": "mine"})
+    def test_mine(plugin_sandbox):
+        plugin_sandbox.add("operators", "mine", MyOperator)
+        build("operators", {"use": "mine"})
     """
 
     def __init__(self) -> None:

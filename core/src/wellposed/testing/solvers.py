@@ -55,7 +55,8 @@ def gives_verdicts(subject: Subject) -> None:
     """`solve` gives one verdict per sample, ok for sound measurements, and the image of `forward`."""
     solver, operator, y = solvable(subject)
     solution = solver.solve(solver.pose(y, operator))
-    that(len(solution.verdict) == len(y), f"{subject.label} gives {len(solution.verdict)} verdicts for {len(y)} samples")
+    count = len(solution.verdict)
+    that(count == len(y), f"{subject.label} gives {count} verdicts for {len(y)} samples")
     lost = [v.name for v in solution.verdict if not v.ok and v is not Verdict.ITERATION_LIMIT]
     that(not lost, f"{subject.label} fails on a sound measurement: {', '.join(lost)}")
     at_most(relative(solution.x, solver(y, operator)), 1e-10, f"{subject.label}.solve against its forward")
@@ -134,7 +135,7 @@ def weights_survive_safetensors(subject: Subject) -> None:
 
 @check()
 def overfits_one_sample(subject: Subject) -> None:
-    """A learned solver's loss on one sample falls by half within 150 steps of Adam, and every weight gets a gradient."""
+    """A learned solver halves its loss on one sample within 150 steps of Adam; every weight gets a gradient."""
     solver, operator, y = solvable(subject)
     learned = {name: p for name, p in solver.named_parameters() if p.requires_grad}
     if not learned:
@@ -144,7 +145,7 @@ def overfits_one_sample(subject: Subject) -> None:
     optimiser = torch.optim.Adam(list(learned.values()), lr=3e-3)
     losses: list[float] = []
     for count in range(150):
-        loss = nn.functional.mse_loss(torch.view_as_real(x) if (x := solver(y, operator)).is_complex() else x, _real(truth))
+        loss = nn.functional.mse_loss(_real(solver(y, operator)), _real(truth))
         optimiser.zero_grad()
         that(loss.requires_grad, f"{subject.label} has learned weights, but its image does not depend on them")
         loss.backward()
@@ -156,8 +157,8 @@ def overfits_one_sample(subject: Subject) -> None:
         if losses[-1] <= 0.5 * losses[0]:
             return
     raise AssertionError(
-        f"{subject.label} must learn one sample: its loss fell from {losses[0]:.3g} to {min(losses):.3g} in 150 steps of "
-        f"Adam, not to half"
+        f"{subject.label} must learn one sample: its loss fell from {losses[0]:.3g} to {min(losses):.3g} in 150 steps "
+        f"of Adam, not to half"
     )
 
 

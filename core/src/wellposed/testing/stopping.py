@@ -52,9 +52,8 @@ def selects_samples(subject: Subject) -> None:
     """`take(index)` is the rule of those samples."""
     rule, progress = subject.build(), _progress()
     index = torch.tensor([1])
-    part = Progress(
-        progress.problem.take(index), progress.iteration, progress.state.take(index), progress.previous.take(index), 3
-    )
+    state, previous = progress.state.take(index), progress.previous.take(index)
+    part = Progress(progress.problem.take(index), progress.iteration, state, previous, state, progress.count)
     value, whole = rule.take(index).measure(part), rule.measure(progress)[index]
     at_most(float((value - whole).abs().max() / whole.abs().max()), 1e-8, f"{subject.label} on samples taken")
 
@@ -62,7 +61,8 @@ def selects_samples(subject: Subject) -> None:
 def _progress() -> Progress:
     problem, iteration = least_squares(QuadraticRegularizer()).problem, GradientStep()
     previous = run(iteration, problem, 2)
-    return Progress(problem, iteration, iteration.step(problem, previous), previous, 3)
+    state = iteration.step(problem, previous)
+    return Progress(problem, iteration, state, previous, state, 3)
 
 
 CHECKS = (measures_one_number_per_sample, stops_where_its_level_is_met, selects_samples)

@@ -9,7 +9,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..errors import PluginError, RecipeError
 from ..recipes.builder import construct
+from .promise import NotPromised
 
 
 @dataclass(frozen=True)
@@ -27,10 +29,16 @@ class Subject:
         return cls(kind, component, next(iter(component.examples()), {}))
 
     def build(self, dtype: torch.dtype = torch.float64) -> Any:
-        """A new instance in precision `dtype`; learned parts start from the same seed each time."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            component = construct(self.cls, self.arguments, self.label)
+        """A new instance in precision `dtype`; learned parts start from the same seed each time.
+
+        Raises `NotPromised` where the example cannot be built: that is told once, by `builds-from-recipe`.
+        """
+        try:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(0)
+                component = construct(self.cls, self.arguments, self.label)
+        except (RecipeError, PluginError) as error:
+            raise NotPromised(f"its example cannot be built: {error}") from error
         return component.to(dtype) if isinstance(component, nn.Module) else component
 
     @property

@@ -30,7 +30,8 @@ def trains_repeatably(subject: Subject) -> None:
     )
     for name, p in second.target.named_parameters():
         that(bool(torch.isfinite(p).all()), f"{subject.label} trains {name} to values that are not finite")
-        that(same_tensor(trained[name].detach(), p.detach()), f"{subject.label} trains {name} to other values each time")
+        same = same_tensor(trained[name].detach(), p.detach())
+        that(same, f"{subject.label} trains {name} to other values each time")
 
 
 @check()

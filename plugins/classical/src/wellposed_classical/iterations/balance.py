@@ -6,7 +6,6 @@ from functools import cache
 
 import torch
 from torch import Tensor
-
 from wellposed.space import norm
 
 _FIRST, _GROWTH = 5, 1.3

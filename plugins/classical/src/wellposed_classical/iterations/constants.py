@@ -52,7 +52,9 @@ def squared_isometry(operator: Operator, x: Tensor, memo: OperatorMemo) -> Tenso
     if not isinstance(operator, LinearOperator):
         return samples(0.0, x)
     if is_shared(operator):
-        return memo.get(operator, ("isometry", placement(x)), lambda: _isometry(operator, x[:1])).expand(len(x))
+        return memo.get(operator, ("isometry", placement(x)), lambda: _isometry(operator, x[:1])).expand(
+            len(x)
+        )
     return _isometry(operator, x)
 
 

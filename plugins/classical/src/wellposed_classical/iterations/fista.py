@@ -44,7 +44,9 @@ class FISTA(Iteration[FISTAState]):
     Candès 2015, eq. (12).
     """
 
-    source = "Beck and Teboulle 2009; Chambolle and Pock 2016, algorithm 5; O'Donoghue and Candès 2015, eq. (12)"
+    source = (
+        "Beck and Teboulle 2009; Chambolle and Pock 2016, algorithm 5; O'Donoghue and Candès 2015, eq. (12)"
+    )
     requires = frozenset({"prox"})
     stationary = False
     linear_only = False
@@ -103,7 +105,10 @@ class FISTA(Iteration[FISTAState]):
     def _momentum(self, state: FISTAState, x: Tensor) -> tuple[Tensor, Tensor]:
         """`t⁺` and `β` of each sample; they steer, so no gradient flows through them."""
         with torch.no_grad():
-            forward, backward = state.step_size * state.smooth_convexity, state.step_size * state.proximal_convexity
+            forward, backward = (
+                state.step_size * state.smooth_convexity,
+                state.step_size * state.proximal_convexity,
+            )
             q = (forward + backward) / (1 + backward)
             rest = 1 - q * state.t**2
             t = (rest + torch.sqrt(rest**2 + 4 * state.t**2)) / 2

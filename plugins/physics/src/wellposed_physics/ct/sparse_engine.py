@@ -123,7 +123,9 @@ class _Rows:
         self.value = torch.from_numpy(matrix.data).to(device)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
-            self.matrix = torch.sparse_csr_tensor(self.row, self.column, self.value, self.shape)
+            self.matrix = torch.sparse_csr_tensor(
+                self.row, self.column, self.value, self.shape, check_invariants=False
+            )
 
     @property
     def stored_bytes(self) -> int:

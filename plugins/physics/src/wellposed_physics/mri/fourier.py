@@ -21,7 +21,7 @@ class Fourier(BufferedOperator):
     pseudo-inverse is zero filling.
 
     Shapes: complex images `(B, channels, H, W)` to complex k-space of the same shape. `mask`: zeros and
-    ones with DC in the centre, `(H, W)` or one per sample `(B, 1 or channels, H, W)`; none observes all.
+    ones with DC in the centre, `(H, W)` or one per sample `(B, 1 or channels, H, W)`; without one all is observed.
 
     Raises `ShapeError` or `InputError` for a mask that does not fit.
     """

@@ -26,7 +26,8 @@ class CartesianMask(Pattern):
 
     `round(N / acceleration)` of the `N` lines along `axis` are kept: `round(center_fraction · N)` in the
     middle, the others drawn without replacement with probability `∝ (1 − |k|/k_max)^density`; density 0 is
-    uniform. `axis` is the phase-encoding axis, along which lines are left out: 1 keeps columns, 0 rows.
+    uniform. `seed` chooses the draw. `axis` is the phase-encoding axis, along which lines are left out: 1
+    keeps columns, 0 rows.
 
     Shape: bool `(H, W)`. Raises `InputError` where the centre alone has more lines than may be kept.
     """
@@ -75,8 +76,9 @@ class CartesianMask(Pattern):
 class RandomMask(Pattern):
     """Single points of k-space at random, variable density, with a fully sampled central square.
 
-    `round(ratio · H · W)` points: the `calibration × calibration` ones in the middle, the others drawn
-    without replacement with probability `∝ (1 − r)^density`, `r` the distance from DC over that of the corner.
+    `round(ratio · H · W)` points: the `calibration × calibration` ones in the middle, the others drawn from
+    `seed` without replacement with probability `∝ (1 − r)^density`, `r` the distance from DC over that of the
+    corner.
 
     Shape: bool `(H, W)`. Raises `InputError` where the square alone has more points than may be kept.
     """
@@ -108,8 +110,8 @@ class RadialMask(Pattern):
     """Pseudo-radial: straight spokes through DC, rounded to the grid, evenly spread over 180°.
 
     Give `lines`, the number of spokes, or `ratio`: then as many spokes are laid as it takes, and the last one
-    is cut at its outer ends, so that `round(ratio · H · W)` points are kept. Spokes reach the edges of k-space
-    and have one point in each row or column they cross; the first is the horizontal axis.
+    is cut at its outer ends, so that `round(ratio · H · W)` points are kept. Spokes reach the edges of
+    k-space and have one point in each row or column they cross; the first is the horizontal axis.
 
     Shape: bool `(H, W)`. Raises `InputError` unless exactly one of the two is given.
     """

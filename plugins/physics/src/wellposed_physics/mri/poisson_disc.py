@@ -17,9 +17,10 @@ from .masks import central_square, check_calibration, point_count, radius
 class PoissonDiscMask(Pattern):
     """Points of k-space at random that keep their distance, which grows from the centre outwards.
 
-    Two points `p`, `q` outside the calibration square are at least `min(d(p), d(q))` grid steps apart,
-    `d(p) = s · (1 + growth · r)`, `r` the distance from DC over that of the corner; `s` is found such that
-    `round(ratio · H · W)` points are kept. The central `calibration × calibration` square is kept whole.
+    Two points `p`, `q` outside the calibration square are at least `min(d(p), d(q))` grid steps apart, `d(p)
+    = s · (1 + growth · r)`, `r` the distance from DC over that of the corner; `s` is found such that
+    `round(ratio · H · W)` points are kept; `seed` chooses the order in which they are tried. The central
+    `calibration × calibration` square is kept whole.
 
     Shape: bool `(H, W)`, DC at `(H//2, W//2)`. Raises `InputError` where the square alone has more points.
     """

@@ -22,15 +22,17 @@ class BlockCompressedSensing(BufferedOperator):
     """The same random measurements of every block of an image: `y_b = Φ vec(x_b)`.
 
     The image is padded with zeros at the bottom and on the right to multiples of `block`, where it is not one
-    already, and cut into `block × block` blocks, numbered row by row; `vec` is row-major. This is the protocol
-    of the Set11 tables. `Φ` has `round(ratio · block²)` rows (for blocks of 33 and 1 % and 4 % the published
-    10 and 43), orthonormal, spanning a uniformly random subspace, unless `matrix` gives it.
+    already, and cut into `block × block` blocks, numbered row by row; `vec` is row-major. This is the
+    protocol of the Set11 tables. `Φ` has `round(ratio · block²)` rows (for blocks of 33 and 1 % and 4 % the
+    published 10 and 43), orthonormal, spanning a random subspace drawn from `seed`, unless `matrix` gives it.
 
-    Shapes: real `(B, 1, H, W)` to `(B, blocks, rows)`. Since padded pixels are known, `A A*` is the identity
-    on whole blocks alone; norm, pseudo-inverse and normal equations are exact for the padded ones too, from
-    the singular values of the columns of `Φ` that each of the at most four kinds of block sees.
+    Shapes: `shape` is `[H, W]`; real `(B, 1, H, W)` to `(B, blocks, rows)`. Since padded pixels are known, `A
+    A*` is the identity on whole blocks alone; norm, pseudo-inverse and normal equations are exact for the
+    padded ones too, from the singular values of the columns of `Φ` that each of the at most four kinds of
+    block sees.
 
-    Raises `ShapeError` for a matrix without `block²` columns, `InputError` unless either ratio or matrix is given.
+    Raises `ShapeError` for a matrix without `block²` columns, `InputError` unless either ratio or matrix is
+    given.
     """
 
     source = (

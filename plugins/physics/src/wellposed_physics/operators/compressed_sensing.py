@@ -21,15 +21,15 @@ from .matrix import Matrix
 class CompressedSensing(LinearOperator):
     """`m` random linear measurements of a whole image, `y = Φ x`, with orthonormal rows, `Φ Φᵀ = I`.
 
-    `gaussian`: a dense matrix whose rows span a uniformly random subspace; with `orthonormal: false` its
-    entries are independent `N(0, 1/m)` instead. `hadamard`: `Φ = R H P`, `P` a random permutation of the
-    pixels, `H` the orthonormal Walsh-Hadamard transform, `R` the mean (row 0) and `m − 1` other random rows;
-    `O(n log n)` and no matrix to store, for images whose number of pixels is a power of 2.
-    A gaussian matrix of a 64 × 64 image at 25 % holds 4 million numbers, that of 256 × 256 a thousand million:
-    take `hadamard` or `block-compressed-sensing` for images of that size.
+    `ensemble` is one of two, drawn from `seed`. `gaussian`: a dense matrix whose rows span a uniformly random
+    subspace; with `orthonormal: false` its entries are independent `N(0, 1/m)` instead. `hadamard`: `Φ = R H
+    P`, `P` a random permutation of the pixels, `H` the orthonormal Walsh-Hadamard transform, `R` the mean
+    (row 0) and `m − 1` other random rows; `O(n log n)` and no matrix to store, for images whose number of
+    pixels is a power of 2. A gaussian matrix of a 64 × 64 image at 25 % holds 4 million numbers, that of 256
+    × 256 a thousand million: take `hadamard` or `block-compressed-sensing` for images of that size.
 
-    Shapes: real `(B, 1, H, W)` to `(B, m)`. Give `ratio` (`m = round(ratio · H · W)`) or `measurements`
-    (`m` itself). With orthonormal rows `A⁺ = A*` and all other closed forms follow.
+    Shapes: `shape` is `[H, W]`; real `(B, 1, H, W)` to `(B, m)`. Give `ratio` (`m = round(ratio · H · W)`) or
+    `measurements` (`m` itself). With orthonormal rows `A⁺ = A*` and all other closed forms follow.
 
     Raises `InputError` unless exactly one of the two is given, `ShapeError` where `hadamard` cannot be had.
     """

@@ -22,9 +22,9 @@ class Convolution(BufferedOperator):
     nothing, so that only outputs that need no outside are measured. All three are computed by FFT and
     have exact adjoints; circular has closed forms for norm, Gram, pseudo-inverse and normal equations.
 
-    Shapes: real `(B, channels, H, W)` to the same, for `valid` to `(B, channels, H−h+1, W−w+1)`. A kernel
-    given as `torch.nn.Parameter` is learned: gradients reach it through every method. `rcond`: the
-    circular pseudo-inverse takes transfer values below `rcond · max` for zero.
+    Shapes: `shape` is `[H, W]`; real `(B, channels, H, W)` to the same, for `valid` to `(B, channels, H−h+1,
+    W−w+1)`. A kernel given as `torch.nn.Parameter` is learned: gradients reach it through every method.
+    `rcond`: the circular pseudo-inverse takes transfer values below `rcond · max` for zero.
 
     Raises `ShapeError` for a kernel larger than the image.
     """

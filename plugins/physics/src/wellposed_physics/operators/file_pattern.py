@@ -11,11 +11,11 @@ from wellposed.pattern import Pattern
 
 
 class FilePattern(Pattern):
-    """The array in a file: .npy, .npz, .mat (all versions), .h5, .png, .tif.
+    """The array in the file `path`: .npy, .npz, .mat (all versions), .h5, .png, .tif.
 
-    `key` names the variable where a file holds several. `shift: true` moves index (0, 0) of the last two axes to
-    the middle, for masks stored with DC in the corner. The array is taken as it is; whoever uses the pattern
-    checks its shape.
+    `key` names the variable where a file holds several. `shift: true` moves index (0, 0) of the last two axes
+    to the middle, for masks stored with DC in the corner. The array is taken as it is; whoever uses the
+    pattern checks its shape.
 
     Raises `InputError` where the file cannot be read.
     """

@@ -19,8 +19,8 @@ class Inpainting(BufferedOperator):
     The measurement is a whole image with zeros at unobserved pixels, so that it can be looked at and `M` is
     an orthogonal projection: `A = A* = A*A = A⁺`.
 
-    Shapes: real `(B, channels, H, W)` both. `mask`: zeros and ones, `(H, W)` or one per sample
-    `(B, 1 or channels, H, W)`. Raises `ShapeError` or `InputError` for a mask that does not fit.
+    Shapes: `shape` is `[H, W]`; real `(B, channels, H, W)` both. `mask`: zeros and ones, `(H, W)` or one per
+    sample `(B, 1 or channels, H, W)`. Raises `ShapeError` or `InputError` for a mask that does not fit.
     """
 
     source = "Bertalmio et al. 2000, Image inpainting (missing-data projection)"
@@ -56,7 +56,10 @@ class Inpainting(BufferedOperator):
 
 
 class PixelMask(Pattern):
-    """`round(ratio · H · W)` observed pixels, all sets of that size being equally likely; bool `(H, W)`."""
+    """Observed pixels at random: `round(ratio · H · W)` of them, every set of that size equally likely.
+
+    Shape: bool `(H, W)`, drawn from `seed`. Raises `InputError` for a ratio outside `(0, 1]`.
+    """
 
     source = "uniform sampling without replacement"
 

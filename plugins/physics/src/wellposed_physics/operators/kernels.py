@@ -64,7 +64,8 @@ class DiskKernel(Pattern):
 class MotionKernel(Pattern):
     """Uniform straight motion over `length` pixels; `angle` in degrees, counter-clockwise from the x axis.
 
-    The path is centred on the middle pixel and laid on the grid by bilinear weights; a length of 0 is no blur.
+    The path is centred on the middle pixel and laid on the grid by bilinear weights; a length of 0 is no
+    blur.
     """
 
     source = "uniform linear motion blur"
@@ -89,7 +90,7 @@ class CameraShakeKernel(Pattern):
     """Blur by a hand's random movement along a smooth path of `length` pixels.
 
     The velocity is an Ornstein–Uhlenbeck process with correlation time `smoothness` of the exposure; the
-    path is scaled to its length and centred on its mean.
+    path is scaled to its length and centred on its mean. `seed` chooses the movement.
     """
 
     source = "random camera-shake trajectories after Boracchi and Foi 2012, section III"

@@ -1,0 +1,151 @@
+"""`wellposed reconstruct`: one's own measurement, an operator and solvers by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .options import Json, Out, Overwrite
+
+if TYPE_CHECKING:
+    from ..recipes import Recipe
+
+_EXAMPLE = "--operator parallel-beam size=256 angles=180 --measurement sinogram.npy --solver filtered-backprojection"
+
+
+def reconstruct(
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[RECIPE] [KEY=VALUE]...",
+            help="A recipe to take operator and solvers from; then arguments of the operator, such as angles=180, "
+            "or of the recipe, such as device=cuda.",
+        ),
+    ] = None,
+    measurement: Annotated[
+        Path | None,
+        typer.Option(help="The measured data: .npy .npz .h5 .mat .tif .png .dcm …", show_default=False),
+    ] = None,
+    operator: Annotated[
+        str | None, typer.Option(help="How it was measured: an operator's name, or a YAML file of one.")
+    ] = None,
+    solver: Annotated[
+        list[str] | None, typer.Option(help="A solver's name, a YAML file of one, or YAML; may be repeated.")
+    ] = None,
+    key: Annotated[str | None, typer.Option(help="The array's name where the file holds several.")] = None,
+    transpose: Annotated[str | None, typer.Option(help="Order of the file's axes, such as 1,0.")] = None,
+    reference: Annotated[Path | None, typer.Option(help="The true image, to measure against.")] = None,
+    save: Annotated[Path | None, typer.Option(help="Also write the image alone: .npy .h5 .mat .tif .png.")] = None,
+    out: Out = None,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """Reconstruct your own measurement: arrays, pictures and a report in one run directory."""
+    from ..errors import InputError
+    from .execute import Place, execute
+
+    if measurement is None:
+        raise InputError(f"--measurement FILE is missing. For example: wellposed reconstruct {_EXAMPLE}")
+    source, settings = _split(arguments or [])
+    data: dict[str, Any] = {"path": str(measurement.absolute()), "key": key, "transpose": _axes(transpose)}
+    data["reference"] = None if reference is None else str(reference.absolute())
+    recipe = composed(source, operator, solver or [], data, settings)
+    if save is not None:
+        _check_save(save, recipe)
+    results = execute(recipe, f"reconstruct-{measurement.stem}", Place(out, overwrite), as_json)
+    if save is not None:
+        from ..files import write_array
+
+        write_array(save, next(iter(results.samples[0].reconstructions.values())).squeeze(0).numpy())
+
+
+def composed(
+    source: str | None, operator: str | None, solvers: list[str], data: dict[str, Any], settings: list[str]
+) -> Recipe:
+    """The recipe that reconstructs a measurement file; running it again gives the same images."""
+    from ..errors import InputError
+    from ..recipes import load_recipe
+    from ..recipes.load import override
+    from ..recipes.model import Recipe, parse
+
+    document = {} if source is None else load_recipe(source).document()
+    node = document.pop("operator", None) if operator is None else _node(operator, "operator")
+    if node is None:
+        raise InputError(
+            "--operator NAME is missing: how the measurement was made. `wellposed list operators` names them"
+        )
+    if solvers:
+        document["solvers"] = {_label(text): _node(text, "solver") for text in solvers}
+    if "solvers" not in document:
+        raise InputError("--solver NAME is missing. `wellposed list solvers` names them")
+    document.pop("noise", None)
+    document.pop("operator", None)
+    if data.get("reference") is None or source is None:
+        document["metrics"] = [] if data.get("reference") is None else ["psnr", "ssim"]
+    node = {"use": node} if isinstance(node, str) else node
+    given = {name: value for name, value in data.items() if value is not None}
+    document["data"] = {"use": "measurement-file", **given, "operator": node}
+    document.setdefault("summary", f"Reconstruction of {Path(data['path']).name}")
+    for text in settings:
+        first = text.partition("=")[0].split(".")[0]
+        inside = first == "operator" or first not in Recipe.model_fields
+        override(document, f"data.operator.{text.removeprefix('operator.')}" if inside else text)
+    return parse(document, "reconstruct")
+
+
+def _split(arguments: list[str]) -> tuple[str | None, list[str]]:
+    """The recipe, if the first argument is no setting, and the settings."""
+    from ..errors import InputError
+
+    source = arguments[0] if arguments and "=" not in arguments[0] else None
+    settings = arguments[1:] if source is not None else arguments
+    strange = next((text for text in settings if "=" not in text), None)
+    if strange is not None:
+        raise InputError(f"{strange!r} is neither a setting key=value nor the first argument, which may name a recipe")
+    return source, settings
+
+
+def _node(text: str, what: str) -> Any:
+    """A component given as a name, as a YAML file, or as YAML."""
+    from ..errors import InputError
+    from ..recipes.load import parse_value
+
+    path = Path(text)
+    if path.suffix in (".yaml", ".yml"):
+        if not path.is_file():
+            raise InputError(f"{text}: there is no such file for the {what}")
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{path}: not readable as text: {error}") from None
+    return parse_value(text, f"--{what}")
+
+
+def _label(text: str) -> str:
+    path = Path(text)
+    return path.stem if path.suffix in (".yaml", ".yml") else text
+
+
+def _axes(text: str | None) -> list[int] | None:
+    from ..errors import InputError
+
+    if text is None:
+        return None
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError(f"--transpose takes an order of axes such as 1,0; {text!r} was given") from None
+
+
+def _check_save(path: Path, recipe: Recipe) -> None:
+    from ..errors import InputError
+    from ..files import WRITABLE
+
+    if path.suffix not in WRITABLE:
+        raise InputError(f"--save {path}: the extension must be one of {' '.join(WRITABLE)}")
+    if not path.absolute().parent.is_dir():
+        raise InputError(f"--save {path}: there is no folder {path.parent}")
+    if len(recipe.solvers) > 1:
+        raise InputError("--save writes one image; give one --solver, or take the arrays from the run directory")

@@ -1,0 +1,109 @@
+"""`wellposed train RECIPE`: fit a recipe's solver, going on where an earlier attempt stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .options import Json, Overrides, Overwrite, RecipeArgument
+from .output import note
+
+if TYPE_CHECKING:
+    from ..dataset import Dataset
+    from ..experiment import Experiment
+    from ..recipes import Recipe
+
+#: Added to the recipe's seed for the training data, so that their noise is not that of the test samples.
+_TRAINING_SEED = 7919
+
+
+def train(
+    recipe: RecipeArgument,
+    settings: Overrides = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="The run's folder; without it, one named after the settings.", show_default=False),
+    ] = None,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """Train what a recipe's `training` names, then measure it. Run it again to go on after an interruption."""
+    from ..errors import RecipeError
+    from ..recipes import load_recipe
+    from .execute import recipe_name
+
+    loaded = load_recipe(recipe, settings or ())
+    if loaded.training is None:
+        raise RecipeError("the recipe has no 'training'; it names trainer, target and data", recipe)
+    if loaded.training.target not in loaded.solvers:
+        known = ", ".join(loaded.solvers)
+        raise RecipeError(f"{loaded.training.target!r} is none of the solvers ({known})", "training.target")
+    folder = out or resumable_folder(recipe_name(recipe), loaded)
+    _train(loaded, recipe_name(recipe), folder, overwrite, as_json)
+
+
+def resumable_folder(name: str, recipe: Recipe) -> Path:
+    """The same folder for the same settings, so that the same command finds its unfinished work."""
+    from ..runs.contents import file_name
+
+    settings = json.dumps(recipe.document(), sort_keys=True).encode()
+    return Path("runs") / f"train-{file_name(name)}-{hashlib.sha256(settings).hexdigest()[:8]}"
+
+
+def _train(recipe: Recipe, name: str, folder: Path, overwrite: bool, as_json: bool) -> None:
+    from ..hooks import hooks
+    from ..recipes import build
+    from ..runs import ResumableRunDirectory
+    from ..runs.contents import write_run
+    from .execute import prepared, run_experiment, show
+    from .progress import TrainingProgress
+
+    assert recipe.training is not None
+    with ResumableRunDirectory(folder, overwrite) as run:
+        _check_same(run.folder, recipe)
+        experiment = prepared(recipe)
+        trainer = build("trainers", recipe.training.trainer, "training.trainer")
+        data = training_data(recipe, experiment)
+        with TrainingProgress(hooks()) as observer:
+            trainer.fit(
+                experiment.solvers[recipe.training.target],
+                data,
+                run.path("trainer", "state").parent,
+                observer,
+            )
+        results = run_experiment(experiment)
+        write_run(run, experiment, results, recipe.summary or name)
+    hooks().call("on_run_finished", folder=run.target, results=results)
+    show(results, run.target, as_json)
+
+
+def training_data(recipe: Recipe, experiment: Experiment) -> Dataset:
+    """The training samples, simulated with the experiment's operator where it has one."""
+    from ..dataset import Simulated
+    from ..recipes import build
+
+    assert recipe.training is not None
+    data = build("datasets", recipe.training.data, "training.data")
+    if experiment.operator is None:
+        return data
+    noise = None if recipe.noise is None else build("noise", recipe.noise, "noise")
+    simulated = Simulated(data, experiment.operator, noise, recipe.seed + _TRAINING_SEED)
+    return simulated.to(experiment.device, experiment.dtype)
+
+
+def _check_same(folder: Path, recipe: Recipe) -> None:
+    """Unfinished work goes on only with the settings it was begun with."""
+    from ..errors import InputError
+
+    begun: dict[str, Any] = recipe.document()
+    record = folder / "begun.json"
+    if not record.exists():
+        record.write_text(json.dumps(begun), encoding="utf-8")
+        return
+    if json.loads(record.read_text(encoding="utf-8")) != begun:
+        raise InputError(f"{folder} holds unfinished work with other settings; choose another --out or remove it")
+    note("going on with unfinished work")

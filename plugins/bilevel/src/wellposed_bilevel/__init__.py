@@ -1,0 +1,3 @@
+"""Learning the parameters of regularizers by bilevel optimisation with certified lower-level accuracy."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,62 @@
+"""How well a lower-level problem is conditioned, and a penalty on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from wellposed import CompositionError, InputError, LinearOperator, Problem
+from wellposed.space import inner, norm, per_sample
+
+
+@dataclass(frozen=True)
+class ConditionPenalty:
+    """`J(θ) = weight · (L/μ)²`, the squared condition number of the lower level.
+
+    It keeps the learned problem solvable. Source: Ehrhardt and Roberts 2021, section 4.2.
+    """
+
+    weight: float
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "strict": True}
+
+    def __post_init__(self) -> None:
+        if not self.weight > 0:
+            raise InputError(f"the penalty's weight must be positive; got {self.weight}")
+
+    def __call__(self, problem: Problem) -> float:
+        return self.weight * condition_number(problem) ** 2
+
+
+def condition_number(problem: Problem) -> float:
+    """`L/μ` of the objective, the worst of the batch; raises `CompositionError` where `L` or `μ` is not known."""
+    x = problem.zeros()
+    data = problem.fidelity.smoothness(problem.measurement)
+    prior = problem.regularizer.smoothness_on(x)
+    size = problem.operator.norm()
+    if data is None or prior is None or size is None:
+        raise CompositionError(
+            "the penalty on the condition number needs a smooth objective (l2 with smoothed-total-variation); "
+            "leave the penalty out"
+        )
+    convexity = torch.as_tensor(problem.fidelity.strong_convexity(problem.measurement)) * squared_isometry(problem, x)
+    smallest = float((convexity + problem.regularizer.strong_convexity).min())
+    if not smallest > 0:
+        raise CompositionError("the penalty on the condition number needs a strongly convex objective")
+    return float((torch.as_tensor(data) * size**2 + prior).max()) / smallest
+
+
+def squared_isometry(problem: Problem, x: Tensor) -> float:
+    """`c` where `A*A = c·I`, else 0: a random image is an eigenvector of nothing else, with probability 1."""
+    operator = problem.operator
+    if not isinstance(operator, LinearOperator):
+        return 0.0
+    u = torch.randn(x.shape, generator=torch.Generator().manual_seed(0), dtype=x.dtype).to(x.device)
+    with torch.no_grad():
+        image = operator.gram(u)
+        factor = inner(image, u) / inner(u, u)
+        distance = norm(image - per_sample(factor, u) * u)
+    isometric = bool((distance <= torch.finfo(x.dtype).eps ** 0.5 * norm(image)).all())
+    return float(factor.min()) if isometric else 0.0

@@ -1,0 +1,29 @@
+"""The ℓ1 norm of the image."""
+
+from __future__ import annotations
+
+from wellposed.regularizer import Regularizer
+
+from .group_norm import GroupNorm
+
+
+class L1Norm(GroupNorm):
+    """`R(x) = Σ_i |x_i|` for images of any shape; complex values count by their modulus.
+
+    `prox` shrinks each value towards 0 by `step` (soft thresholding), and the conjugate is the indicator
+    of `max|p_i| ≤ 1`. Source: Donoho 1995; Parikh and Boyd 2014, section 6.5.2.
+    """
+
+    source = "Donoho 1995, De-noising by soft-thresholding; Parikh and Boyd 2014, section 6.5.2"
+    capabilities = Regularizer.capabilities | {"value", "prox", "split"}
+    invariances = frozenset({"translation", "c4", "d4"})
+
+    def __init__(self) -> None:
+        super().__init__(axes=())
+
+    @classmethod
+    def examples(cls) -> tuple[dict, ...]:
+        return ({},)
+
+    def extra_repr(self) -> str:
+        return ""
