@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import pytest
 import torch
 from torch import Tensor, nn
 from wellposed.errors import CompositionError
 from wellposed.iteration import Iteration
-from wellposed.operator import LinearOperator
+from wellposed.operator import LinearOperator, Operator, RowBlock
 from wellposed.problem import Problem
 from wellposed.regularizer import Zero
 from wellposed.state import State, bookkeeping
@@ -41,10 +43,14 @@ class Decreasing(Iteration[Counted]):
 
 
 class Cyclic(Iteration[Image]):
-    """Kaczmarz: one sweep over the rows; solves consistent equations alone."""
+    """Block Landweber: one sweep over the rows; solves consistent equations alone."""
 
     source = "test"
     solves = "data"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: WeakKeyDictionary[Operator, Sequence[RowBlock]] = WeakKeyDictionary()
 
     def check(self, problem: Problem) -> None:
         super().check(problem)
@@ -54,14 +60,18 @@ class Cyclic(Iteration[Image]):
     def init(self, problem: Problem, x: Tensor | None = None) -> Image:
         return Image(problem.zeros() if x is None else x)
 
+    def blocks(self, problem: Problem) -> Sequence[RowBlock]:
+        """The row blocks of an operator, made once for it."""
+        assert isinstance(problem.operator, LinearOperator)
+        if problem.operator not in self.kept:
+            self.kept[problem.operator] = problem.operator.row_blocks(4)
+        return self.kept[problem.operator]
+
     def step(self, problem: Problem, state: Image) -> Image:
         x = state.x
-        assert isinstance(problem.operator, LinearOperator)
-        for block in problem.operator.row_blocks(problem.operator.range.size):
-            row = block.adjoint(torch.ones_like(block(x)))
+        for block in self.blocks(problem):
             residual = block.restrict(problem.measurement) - block(x)
-            scale = row.square().flatten(1).sum(1)
-            x = x + (residual[:, 0] / scale).reshape(-1, 1, 1, 1) * row
+            x = x + block.adjoint(residual) / block.norm() ** 2
         return Image(x)
 
 

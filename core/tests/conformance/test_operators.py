@@ -153,7 +153,7 @@ class SmallBound(SaturatingOperator):
 _ADJOINT = {"adjoint-is-exact", "adjoint-is-exact-in-float32", "row-blocks-partition-rows"}
 _WRONG = {
     ScaledAdjoint: _ADJOINT,
-    ForeignAdjoint: _ADJOINT | {"pinv-explains-the-measurement", "solve-normal-solves"},
+    ForeignAdjoint: _ADJOINT | {"solve-normal-solves"},
     Offset: {"is-linear-map", "adjoint-is-exact", "row-blocks-partition-rows"},
     Absolute: _ADJOINT | {"is-linear-map", "solve-normal-solves"},
     SmallNorm: {"norm-is-tight-bound"},

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
-import logging
+import io
 import os
 import signal
 import sys
+import threading
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from ..errors import WellposedError
 
@@ -19,24 +21,29 @@ BAD_INPUT, FAILED, INTERRUPTED, TERMINATED = 2, 1, 130, 143
 def run(arguments: Sequence[str]) -> int:
     """Run one command; returns the exit code. `--debug`, anywhere, shows tracebacks."""
     debug = "--debug" in arguments
-    signal.signal(signal.SIGTERM, _terminate)
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
-    if not debug:
-        _quieten()
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    with warnings.catch_warnings(), _polite_kill():
+        if not debug:
+            _quieten()
+        try:
+            return _dispatch([a for a in arguments if a != "--debug"])
+        except (Exception, KeyboardInterrupt) as error:
+            if debug:
+                traceback.print_exc()
+            text, code = explain(error)
+            if text:
+                _say(text)
+            return code
+
+
+def _dispatch(arguments: Sequence[str]) -> int:
     from .app import app
 
-    try:
-        code = app([a for a in arguments if a != "--debug"], prog_name="wellposed", standalone_mode=False)
-        sys.stdout.flush()
-        return code if isinstance(code, int) else 0
-    except (Exception, KeyboardInterrupt) as error:
-        if debug:
-            traceback.print_exc()
-        text, code = explain(error)
-        if text:
-            _say(text)
-        return code
+    code = app(arguments, prog_name="wellposed", standalone_mode=False)
+    sys.stdout.flush()
+    return code if isinstance(code, int) else 0
 
 
 def explain(error: BaseException) -> tuple[str, int]:
@@ -87,15 +94,26 @@ def _say(text: str) -> None:
 
 
 def _quieten() -> None:
-    """Warnings as one line each, and those of libraries about themselves not at all."""
+    """Warnings of this package and of plugins as one line each; those of libraries to programmers not at all."""
     if sys.warnoptions:
         return
-    logging.basicConfig(format="wellposed: %(message)s", level=logging.WARNING)
     warnings.simplefilter("ignore")
     warnings.filterwarnings("default", category=UserWarning, module=r"wellposed")
     warnings.showwarning = lambda message, *_: _say(str(message))  # type: ignore[assignment]
 
 
+@contextlib.contextmanager
+def _polite_kill() -> Iterator[None]:
+    """While a command runs, SIGTERM unwinds it, so that what was begun is removed."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
 def _terminate(number: int, frame: object) -> None:
-    """A polite kill: unwind, so that what was begun is removed."""
     raise SystemExit(TERMINATED)

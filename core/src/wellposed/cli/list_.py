@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .options import Json
-from .output import console, note, print_json
+from .output import note, print_json
 
 if TYPE_CHECKING:
     from ..registry import Entry
@@ -17,7 +17,7 @@ Load = Annotated[bool, typer.Option("--load", help="Import every component, to f
 
 
 def list_components(kind: Kind = None, load: Load = False, as_json: Json = False) -> None:
-    """List the installed components; imports none of them."""
+    """List the installed components."""
     from ..registry import registry
 
     found = registry()
@@ -25,8 +25,8 @@ def list_components(kind: Kind = None, load: Load = False, as_json: Json = False
     objects = [_object(entry, found.clashes(entry), load) for entry in entries]
     if as_json:
         print_json(objects)
-        return
-    _print(entries, objects)
+    else:
+        _print(objects)
 
 
 def _object(entry: Entry, clashes: bool, load: bool) -> dict[str, Any]:
@@ -52,30 +52,32 @@ def _error(entry: Entry, load: bool) -> str | None:
     return None
 
 
-def _print(entries: list[Entry], objects: list[dict[str, Any]]) -> None:
-    from rich.table import Table
-    from rich.text import Text
+def _print(objects: list[dict[str, Any]]) -> None:
+    """One line each, under the kind and the distributions that provide it; what is broken is said at the end."""
+    from shutil import get_terminal_size
 
-    out = console()
-    width = min(max((len(o["name"]) for o in objects), default=0), 34)
-    for kind in dict.fromkeys(entry.kind for entry in entries):
-        rows = [o for o in objects if o["kind"] == kind]
-        grid = Table.grid(padding=(0, 2, 0, 0))
-        grid.add_column(width=width, no_wrap=True, overflow="fold")
-        grid.add_column(no_wrap=True, overflow="ellipsis")
+    width = get_terminal_size().columns
+    indent = min(max((len(o["name"]) for o in objects), default=0), 34) + 4
+    for kind in dict.fromkeys(row["kind"] for row in objects):
+        rows = [row for row in objects if row["kind"] == kind]
+        providers = ", ".join(dict.fromkeys(row["distribution"] for row in rows))
+        typer.echo(typer.style(kind.upper(), bold=True) + typer.style(f"  {providers}", dim=True))
         for row in rows:
-            text = Text("cannot be used, see below", "red") if row["error"] else Text(_sentence(row["summary"]))
-            grid.add_row(Text("  " + row["name"], style="cyan"), text)
-        out.print(Text(f"{kind.upper()}  ", "bold").append(_provided_by(rows), "dim"))
-        out.print(grid)
-        out.print()
+            name = f"  {row['name']}".ljust(indent)
+            text = "cannot be used, see below" if row["error"] else _sentence(row["summary"])
+            colour = typer.colors.RED if row["error"] else None
+            typer.echo(typer.style(name, typer.colors.CYAN) + typer.style(_cropped(text, width - len(name)), colour))
+        typer.echo()
+    broken: dict[str, list[str]] = {}
     for row in objects:
         if row["error"]:
-            note(f"{row['name']} of {row['distribution']} {row['version']}: {row['error']}")
+            broken.setdefault(f"{row['distribution']} {row['version']}: {row['error']}", []).append(row["name"])
+    for reason, names in broken.items():
+        note(f"{', '.join(names)} of {reason}" if names[0] not in reason else reason)
 
 
-def _provided_by(rows: list[dict[str, Any]]) -> str:
-    return ", ".join(dict.fromkeys(row["distribution"] for row in rows))
+def _cropped(text: str, width: int) -> str:
+    return text if len(text) <= width else f"{text[: max(width - 1, 0)].rstrip()}…"
 
 
 def _sentence(summary: str) -> str:

@@ -39,7 +39,7 @@ def print_json(value: Any) -> None:
 
 def note(text: str) -> None:
     """A sentence on stderr."""
-    console(stderr=True).print(text, markup=False, soft_wrap=True)
+    typer.echo(text, err=True)
 
 
 def print_results(results: Results) -> None:

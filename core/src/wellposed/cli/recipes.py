@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import textwrap
+from shutil import get_terminal_size
+
+import typer
+
 from .options import Json
-from .output import console, print_json
+from .output import print_json
 
 
 def recipes(as_json: Json = False) -> None:
-    """List the recipes that plugins ship; `wellposed run PLUGIN/NAME` runs one."""
-    from rich.table import Table
-    from rich.text import Text
-
+    """List the recipes that plugins ship; `run` takes their names."""
     from ..recipes.find import all_recipes
 
     found = all_recipes()
@@ -19,14 +21,14 @@ def recipes(as_json: Json = False) -> None:
             [{"name": r.name, "distribution": r.distribution, "path": r.path, "summary": r.summary} for r in found]
         )
         return
-    out = console()
     if not found:
-        out.print("No installed plugin ships a recipe.")
+        typer.echo("No installed plugin ships a recipe.")
         return
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(no_wrap=True)
-    grid.add_column()
+    indent = max(len(r.name) for r in found) + 2
+    width = max(get_terminal_size().columns - indent, 30)
     for recipe in found:
-        grid.add_row(Text(recipe.name, style="cyan"), Text(recipe.summary))
-    out.print(grid)
-    out.print(f"\nRun one with: wellposed run {found[0].name}", markup=False)
+        first, *rest = textwrap.wrap(recipe.summary, width) or [""]
+        typer.echo(typer.style(recipe.name.ljust(indent), typer.colors.CYAN) + first)
+        for line in rest:
+            typer.echo(" " * indent + line)
+    typer.echo(f"\nRun one with: wellposed run {found[0].name}")

@@ -54,19 +54,14 @@ class Registry:
     def installed(cls) -> Registry:
         """Read the entry points of the installed distributions; imports none of them."""
         entries = []
+        facts: dict[int, tuple[str, str, tuple[str, ...]]] = {}  # metadata is parsed anew at every access
+        installed = importlib_metadata.entry_points()
         for kind in KINDS.values():
-            for point in plugin_entry_points(kind.group):
+            for point in plugin_entry_points(kind.group, installed):
                 dist = point.dist
-                entries.append(
-                    Entry(
-                        name=point.name,
-                        kind=kind.name,
-                        target=point.value,
-                        distribution=dist.name if dist else "unknown",
-                        version=dist.version if dist else "0",
-                        requires=tuple(dist.requires or ()) if dist else (),
-                    )
-                )
+                if id(dist) not in facts:
+                    facts[id(dist)] = (dist.name, dist.version, tuple(dist.requires or ())) if dist else _UNKNOWN
+                entries.append(Entry(point.name, kind.name, point.value, *facts[id(dist)]))
         return cls(entries)
 
     def entries(self, kind: str | None = None) -> list[Entry]:
@@ -119,17 +114,25 @@ class Registry:
         return f"{text}; installed are: {', '.join(names) or 'none'}"
 
 
-def plugin_entry_points(group: str) -> list[importlib_metadata.EntryPoint]:
+_UNKNOWN: tuple[str, str, tuple[str, ...]] = ("unknown", "0", ())
+
+
+def plugin_entry_points(
+    group: str, installed: importlib_metadata.EntryPoints | None = None
+) -> list[importlib_metadata.EntryPoint]:
     """Entry points of a group, without duplicates of one distribution and without disabled ones.
 
-    The environment variable `WELLPOSED_DISABLE` names distributions, separated by commas, to leave out.
+    `installed` are all entry points, where they have been read already. The environment variable `WELLPOSED_DISABLE` names distributions, separated by commas, to leave out.
     """
     disabled = {_normal(d) for d in os.environ.get("WELLPOSED_DISABLE", "").split(",") if d.strip()}
     found: dict[tuple[str, str], importlib_metadata.EntryPoint] = {}
-    for point in importlib_metadata.entry_points(group=group):
-        dist = point.dist.name if point.dist else "unknown"
-        if _normal(dist) not in disabled:
-            found.setdefault((point.name, _normal(dist)), point)
+    names: dict[int, str] = {}
+    for point in (importlib_metadata.entry_points() if installed is None else installed).select(group=group):
+        if id(point.dist) not in names:
+            names[id(point.dist)] = _normal(point.dist.name if point.dist else "unknown")
+        dist = names[id(point.dist)]
+        if dist not in disabled:
+            found.setdefault((point.name, dist), point)
     return list(found.values())
 
 

@@ -13,7 +13,7 @@ from ..errors import ComponentNotFound, PluginError, RecipeError
 from ..recipes.builder import build, construct
 from ..registry import one_line, registry
 from ..registry.known import PROVIDER
-from .global_state import GlobalState
+from .global_state import watched
 from .measure import same_tensor, that
 from .promise import NotPromised, check
 from .subject import Subject
@@ -39,16 +39,12 @@ def builds_from_recipe(subject: Subject) -> None:
 @check()
 def building_has_no_side_effects(subject: Subject) -> None:
     """The constructor changes neither its arguments nor any setting of the process."""
-    subject.build()
+    built = subject.build()
+    learned = isinstance(built, nn.Module) and any(True for _ in built.parameters())
     arguments = copy.deepcopy(dict(subject.arguments))
-    before = GlobalState.now()
-    built = construct(subject.cls, arguments)
-    changed = before.changes()
-    if isinstance(built, nn.Module) and any(True for _ in built.parameters()):
-        # Initial weights are drawn from torch's global generator by custom; recipes seed it.
-        changed = [change for change in changed if "torch's global random" not in change]
+    with watched(f"building {subject.label}", allow_torch_random=learned):
+        construct(subject.cls, arguments)
     that(arguments == dict(subject.arguments), f"{subject.label} changes its constructor's arguments")
-    that(not changed, f"building {subject.label} changes {', '.join(changed)}")
 
 
 @check(applies=lambda cls: issubclass(cls, nn.Module))
@@ -69,7 +65,8 @@ def state_survives_safetensors(subject: Subject) -> None:
 @check(applies=lambda cls: issubclass(cls, nn.Module))
 def moves_between_precisions(subject: Subject) -> None:
     """`.to(float64)` converts every tensor that the component holds, complex ones included."""
-    component = subject.build(torch.float32)
+    subject.build()
+    component = construct(subject.cls, subject.arguments)
     pieces = [*component.named_buffers(), *component.named_parameters()]
     kept = {name: tensor.detach().clone() for name, tensor in pieces}
     component.to(torch.float64)

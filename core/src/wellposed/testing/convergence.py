@@ -23,7 +23,7 @@ from .promise import NotPromised, check
 from .subject import Subject
 
 #: Distance to the solution, relative to it, that an iteration has to reach in so many steps.
-_TOLERANCE, _LIMIT = 1e-5, 4000
+_TOLERANCE, _LIMIT = 1e-5, 3000
 
 
 @check()
@@ -48,10 +48,10 @@ def stays_at_fixed_point(subject: Subject) -> None:
     if not iteration.stationary:
         raise NotPromised("it does not claim to be stationary")
     posed = next(_promised_problems(iteration))
-    state = run(iteration, posed.problem, 600)
+    state = run(iteration, posed.problem, 300)
     after = iteration.step(posed.problem, state)
     change = size_of(after.flatten() - state.flatten()) / (size_of(state.flatten()) or 1.0)
-    at_most(change, 1e-6, f"the relative change of {subject.label}'s state by one step after 600")
+    at_most(change, 1e-6, f"the relative change of {subject.label}'s state by one step after 300")
 
 
 @check(applies=lambda cls: cls.error_bound is not Iteration.error_bound)

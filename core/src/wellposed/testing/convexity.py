@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -27,9 +29,8 @@ def claimed_convexity_holds(subject: Subject) -> None:
     for x, z in _pairs(regularizer):
         ends = 0.5 * (regularizer(x) + regularizer(z)) - m / 8 * norm(x - z).square()
         excess = (regularizer((x + z) / 2) - ends) / (ends.abs() + m * norm(x - z).square() + 1e-12)
-        excess = excess.nan_to_num(nan=0.0, posinf=1.0) if bool(torch.isfinite(ends).all()) else excess.clamp_max(0)
         at_most(
-            float(excess.max()),
+            float(torch.where(torch.isfinite(ends), excess, 0.0).max()),
             1e-9,
             f"{subject.label} claims to be convex with modulus {m:g}; the relative excess at the middle of two images",
         )
@@ -57,7 +58,7 @@ def gradient_is_monotone(subject: Subject) -> None:
     if not regularizer.convex:
         raise NotPromised("it does not claim to be convex")
     m = regularizer.strong_convexity
-    for x, z in _pairs(regularizer):
+    for x, z in [*_pairs(regularizer), *_curved_pairs(regularizer, images_for(regularizer))]:
         lack = m * norm(x - z).square() - inner(regularizer.grad(x) - regularizer.grad(z), x - z)
         scale = norm(regularizer.grad(x) - regularizer.grad(z)) * norm(x - z) + m * norm(x - z).square() + 1e-12
         worst = float((lack / scale).max())
@@ -67,21 +68,30 @@ def gradient_is_monotone(subject: Subject) -> None:
 def _pairs(regularizer: Regularizer) -> list[tuple[Tensor, Tensor]]:
     """Pairs of images: unrelated, near, opposite, and scaled."""
     x, z = images_for(regularizer), images_for(regularizer, seed=1)
-    return [(x, z), (x, x + 1e-3 * like(x, 2)), (x, -x), (x, 0.1 * z), (0.01 * x, 0.01 * z)]
+    return [(x, z), (x, x + 1e-3 * like(x, 2)), (x, -x), (x, 0.1 * z), (0.01 * x, 0.01 * z), (x, 5 * x)]
 
 
 def _curved_pairs(regularizer: Regularizer, x: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """Pairs along the direction of largest curvature at `x`, by power iteration on gradient differences."""
+    """Pairs along the directions of largest and of smallest curvature at `x`, by power iterations."""
     size = 1e-4
-    direction = like(x, 3)
+
+    def curvature(direction: Tensor) -> Tensor:
+        return (regularizer.grad(x + size * direction) - regularizer.grad(x)) / size
+
+    steepest = _power(curvature, like(x, 3))
+    largest = per_sample(norm(curvature(steepest)), x)
+    flattest = _power(lambda d: curvature(d) - largest * d, like(x, 4))
+    return [(x, x + size * steepest), (x, x + size * flattest)]
+
+
+def _power(apply: Callable[[Tensor], Tensor], direction: Tensor) -> Tensor:
     for _ in range(15):
-        direction = direction / per_sample(norm(direction).clamp_min(1e-300), direction)
-        change = regularizer.grad(x + size * direction) - regularizer.grad(x)
-        if not bool((norm(change) > 0).all()):
+        direction = direction / per_sample(norm(direction), direction)
+        image = apply(direction)
+        if not bool((norm(image) > 0).all()):
             break
-        direction = change
-    direction = direction / per_sample(norm(direction).clamp_min(1e-300), direction)
-    return [(x, x + size * direction)]
+        direction = image
+    return direction / per_sample(norm(direction), direction)
 
 
 CHECKS = (claimed_convexity_holds, claimed_smoothness_holds, gradient_is_monotone)

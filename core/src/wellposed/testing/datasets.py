@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ..dataset import Dataset, Sample
-from .global_state import GlobalState
+from .global_state import watched
 from .measure import same_tensor, that
 from .promise import check
 from .subject import Subject
@@ -55,10 +55,8 @@ def samples_depend_on_their_index_alone(subject: Subject) -> None:
     """Read again, in another order, or by a new instance, sample `i` is bitwise the same; global randomness stays."""
     dataset: Dataset = subject.build()
     indices = _some(dataset)
-    before = GlobalState.now()
-    first = {i: dataset[i] for i in indices}
-    changed = before.changes()
-    that(not changed, f"reading {subject.label} changes {', '.join(changed)}; draw from generator_of(seed, index)")
+    with watched(f"{subject.label} does not draw from generator_of(seed, index); reading it"):
+        first = {i: dataset[i] for i in indices}
     for what, other in (("read backwards", dataset), ("of a new instance", subject.build())):
         for i in reversed(indices):
             that(_same(first[i], other[i]), f"sample {i} of {subject.label}, {what}, is another one")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -19,6 +21,31 @@ _MEANING = {
     "deterministic": "torch's deterministic mode",
     "numpy_errors": "numpy's handling of floating-point errors",
 }
+
+
+@contextmanager
+def watched(sentence: str, *, allow_torch_random: bool = False) -> Iterator[None]:
+    """Raise `AssertionError` where the block changes one of those settings; all random states are put back.
+
+    `allow_torch_random`: initial weights are drawn from torch's global generator by custom.
+    """
+    numpy_random, python_random = np.random.get_state(), random.getstate()
+    try:
+        with torch.random.fork_rng(devices=[]):
+            # Unlikely seeds, so that code which sets a seed of its own does not end up where it began.
+            torch.manual_seed(0x5EED5)
+            np.random.seed(0x5EED5)
+            random.seed(0x5EED5)
+            before = GlobalState.now()
+            yield
+            changed = before.changes()
+    finally:
+        np.random.set_state(numpy_random)
+        random.setstate(python_random)
+    if allow_torch_random:
+        changed = [change for change in changed if change != _MEANING["torch_random"]]
+    if changed:
+        raise AssertionError(f"{sentence} changes {', '.join(changed)} for the whole process")
 
 
 @dataclass(frozen=True)

@@ -33,10 +33,10 @@ def measures_one_number_per_sample(subject: Subject) -> None:
 def stops_where_its_level_is_met(subject: Subject) -> None:
     """A converging run ends with its verdict, at the first evaluation that is at or under the level."""
     rule, problem = subject.build(), least_squares(QuadraticRegularizer()).problem
-    solution = solve(problem, GradientStep(), stop=Stop(5000, [rule]))
+    solution = solve(problem, GradientStep(), stop=Stop(2000, [rule]))
     that(
         all(v is rule.verdict for v in solution.verdict),
-        f"{subject.label} must stop gradient descent within 5000 steps; the verdicts are "
+        f"{subject.label} must stop gradient descent within 2000 steps; the verdicts are "
         f"{[v.name for v in solution.verdict]}",
     )
     level = torch.as_tensor(rule.level(problem)).expand(3)

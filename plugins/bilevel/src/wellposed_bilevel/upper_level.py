@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from wellposed import CompositionError, Dataset, InputError, Iterative, Operator, Problem
 from wellposed.space import norm
 
@@ -65,7 +65,7 @@ class UpperLevel:
         solver = self.solver
         parts = {"regularizer": solver.regularizer, "fidelity": solver.fidelity} | self.space.parts(solver, point)
         for part in parts.values():
-            part.to(device=self.measurement.device, dtype=self.measurement.dtype.to_real())
+            self._place(part)
         return Problem(self.operator, self.measurement, parts["fidelity"], parts["regularizer"])
 
     def evaluate(self, index: int, point: Vector, demand: Demand, start: Tensor | None) -> tuple[Evaluation, Tensor]:
@@ -87,7 +87,7 @@ class UpperLevel:
     def install(self, point: Vector) -> None:
         """Write the parameters of `point` into the solver that is trained."""
         for part, built in self.space.parts(self.solver, point).items():
-            setattr(self.solver, part, built)
+            setattr(self.solver, part, self._place(built))
 
     def digest(self) -> str:
         """A fingerprint of the training data."""
@@ -95,3 +95,6 @@ class UpperLevel:
         for tensor in (self.truth, self.measurement):
             text.update(tensor.detach().cpu().contiguous().resolve_conj().numpy().tobytes())
         return text.hexdigest()[:16]
+
+    def _place(self, module: nn.Module) -> nn.Module:
+        return module.to(device=self.measurement.device, dtype=self.measurement.dtype.to_real())

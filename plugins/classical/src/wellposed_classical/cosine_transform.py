@@ -12,7 +12,7 @@ from torch import Tensor
 def cosine_transform(x: Tensor, axes: Sequence[int]) -> Tensor:
     """`X[k] = Σ_j x[j] cos(πk(2j + 1)/2n)` along each of `axes`; `x` real.
 
-    Source: Makhoul 1980, A Fast Cosine Transform in One and Two Dimensions, section III.
+    Source: Makhoul 1980, A Fast Cosine Transform in One and Two Dimensions.
     """
     for axis in axes:
         x = _forward_last(x.movedim(axis, -1)).movedim(-1, axis)

@@ -25,8 +25,8 @@ class PDHGState(State):
     """`image` is the last value of the primal proximal map; `x` and `dual` are what is iterated.
 
     `scales` `(B, blocks)` holds the products `τ σ_i`. `curvature` is that of a data term which is part of
-    the primal function; `convexity` the strong convexity of that function where steps accelerate;
-    `anchor` the point of the last balancing where they adapt. Each is empty where it has no meaning.
+    the primal function, empty where it is not; `anchor` the point of the last balancing, empty where the
+    steps are given.
     """
 
     image: Tensor
@@ -35,7 +35,6 @@ class PDHGState(State):
     primal_step: Tensor = bookkeeping()
     scales: Tensor = bookkeeping()
     curvature: tuple[Tensor, ...] = bookkeeping()
-    convexity: tuple[Tensor, ...] = bookkeeping()
     anchor: tuple[Tensor, ...] = bookkeeping()
     count: Tensor = bookkeeping()
 
@@ -51,15 +50,15 @@ class PDHG(Iteration[PDHGState]):
     `ΣK_i*K_i/‖K_i‖²`, so that no operator's scale slows the others. The ratio of primal and dual steps is
     set for each sample to that of the distances which primal and dual point travel. With a given
     `primal_step` τ (a number, `(B,)` or a learned parameter) nothing adapts and the map is stationary.
-    Where the primal function is strongly convex the steps follow algorithm 2 of the source instead, with
-    `O(1/k²)` convergence. The point moves by `relaxation` (below 2) times the step of the map.
+    The point moves by `relaxation` (below 2) times the step of the map. Gradients through unrolled steps
+    take adapted steps as constants.
 
     Raises `CompositionError` where the regularizer cannot be split. Sources: Chambolle and Pock 2011,
-    algorithms 1 and 2; Condat 2013 (relaxation); Goldstein, Li and Yuan 2015 (adaptive steps).
+    algorithm 1; Condat 2013 (relaxation); Goldstein, Li and Yuan 2015 (adaptive steps).
     """
 
     source = (
-        "Chambolle and Pock 2011, algorithms 1 and 2; Condat 2013, algorithm 3.1 (relaxation); "
+        "Chambolle and Pock 2011, algorithm 1; Condat 2013, algorithm 3.1 (relaxation); "
         "Goldstein, Li and Yuan 2015 (adaptive steps)"
     )
     requires = frozenset({"split"})
@@ -94,17 +93,14 @@ class PDHG(Iteration[PDHGState]):
             saddle = Saddle.of(problem, *curvature)
             dual = tuple(torch.zeros_like(b.apply(x)) for b in saddle.blocks)
             scales = self._scales(problem, saddle, x)
-            convexity, anchor = self._mode(saddle, x, dual)
             step = self._first_step(problem, saddle, x, scales)
-        count = torch.zeros(len(x), dtype=torch.long)
-        return PDHGState(x, x, dual, step, scales, curvature, convexity, anchor, count)
+        anchor = (x, *dual) if self.primal_step is None else ()
+        return PDHGState(x, x, dual, step, scales, curvature, anchor, torch.zeros(len(x), dtype=torch.long))
 
     def step(self, problem: Problem, state: PDHGState) -> PDHGState:
         saddle = Saddle.of(problem, *state.curvature)
         tau = state.primal_step if self.primal_step is None else self.primal_step
         image = saddle.primal_prox(descend(state.x, saddle.pull(state.dual, state.x), tau), tau)
-        if state.convexity:
-            return self._accelerated_dual(saddle, state, image)
         dual = self._ascend(saddle, state, torch.lerp(state.x, image, 2.0), tau)
         moved = replace(
             state,
@@ -145,14 +141,6 @@ class PDHG(Iteration[PDHGState]):
             sigma = state.scales[:, i] / tau
             dual.append(block.prox_conjugate(descend(p, block.apply(point), -sigma), sigma))
         return dual
-
-    def _accelerated_dual(self, saddle: Saddle, state: PDHGState, image: Tensor) -> PDHGState:
-        """Algorithm 2: `θ = 1/√(1 + 2μτ)`, `τ⁺ = θτ`, `σ⁺ = σ/θ`, extrapolation by θ."""
-        tau = state.primal_step
-        theta = torch.rsqrt(1 + 2 * state.convexity[0] * tau)
-        point = torch.lerp(state.x, image, torch.as_tensor(per_sample(1 + theta, image)))
-        dual = self._ascend(saddle, state, point, theta * tau)
-        return replace(state, image=image, x=image, dual=tuple(dual), primal_step=theta * tau)
 
     def _rebalanced(self, state: PDHGState) -> PDHGState:
         """The state counted on, its primal step moved towards the ratio of the distances travelled."""
@@ -205,15 +193,6 @@ class PDHG(Iteration[PDHGState]):
         if problem.regularizer not in by_regularizer:
             by_regularizer[problem.regularizer] = compute()
         return by_regularizer[problem.regularizer]
-
-    def _mode(
-        self, saddle: Saddle, x: Tensor, dual: tuple[Tensor, ...]
-    ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-        """Strong convexity where the steps accelerate, anchor where they adapt; both empty where they are given."""
-        if self.primal_step is not None:
-            return (), ()
-        convexity = samples(saddle.strong_convexity(), x)
-        return ((convexity,), ()) if bool((convexity > 0).all()) else ((), (x, *dual))
 
     def _first_step(self, problem: Problem, saddle: Saddle, x: Tensor, scales: Tensor) -> Tensor:
         """The ratio of the sizes of a rough solution and of the subgradients there."""

@@ -14,10 +14,10 @@ class Box(Regularizer):
 
     `prox` clamps, whatever the step; the conjugate is the support function `Σ max(lower·p, upper·p)`.
     Bounds have the units of the image. Raises `InputError` for complex images, which have no order.
-    Source: Parikh and Boyd 2014, section 6.2.4.
+    Source: Parikh and Boyd 2014, section 6.2.
     """
 
-    source = "Parikh and Boyd 2014, section 6.2.4"
+    source = "Parikh and Boyd 2014, section 6.2"
     capabilities = frozenset({"value", "prox", "split"})
     convex = True
     invariances = frozenset({"translation", "c4", "d4"})

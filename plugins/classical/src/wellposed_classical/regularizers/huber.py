@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 from wellposed import InputError, Regularizer
 from wellposed.space import per_sample
@@ -14,10 +13,10 @@ class Huber(Regularizer):
     """`R(x) = Σ_i h(|x_i|)`, `h(t) = t²/2δ` for `t ≤ δ`, else `t − δ/2`: the Moreau envelope of ℓ1.
 
     `delta` δ > 0 has the units of the image. The gradient `x/max(δ, |x|)` is Lipschitz with 1/δ, and as
-    δ → 0 the functional becomes ℓ1. Complex values count by their modulus. Source: Huber 1964, section 5.
+    δ → 0 the functional becomes ℓ1. Complex values count by their modulus. Source: Huber 1964.
     """
 
-    source = "Huber 1964, Robust estimation of a location parameter, section 5; Moreau 1965"
+    source = "Huber 1964, Robust estimation of a location parameter; Moreau 1965"
     capabilities = frozenset({"value", "grad", "prox", "split"})
     convex = True
     invariances = frozenset({"translation", "c4", "d4"})
@@ -45,7 +44,7 @@ class Huber(Regularizer):
     def prox(self, x: Tensor, step: float | Tensor) -> Tensor:
         """`x·(1 − s/max(|x|, s + δ))`: a shrinkage by `s` far away, by the factor `δ/(s + δ)` near 0."""
         s = per_sample(step, x)
-        return x * (1 - s / torch.maximum(magnitude(x), torch.as_tensor(s + self.delta, dtype=x.dtype.to_real())))
+        return x * (1 - s / magnitude(x).clamp(min=s + self.delta))
 
     def conjugate(self, p: Tensor) -> Tensor:
         return 0.5 * self.delta * per_image(squared_magnitude(p)) + inside_unit_ball(magnitude(p))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from wellposed.regularizer import Regularizer
-
 from .group_norm import GroupNorm
 
 
@@ -15,7 +13,6 @@ class L1Norm(GroupNorm):
     """
 
     source = "Donoho 1995, De-noising by soft-thresholding; Parikh and Boyd 2014, section 6.5.2"
-    capabilities = Regularizer.capabilities | {"value", "prox", "split"}
     invariances = frozenset({"translation", "c4", "d4"})
 
     def __init__(self) -> None:

@@ -16,10 +16,10 @@ class SmoothedTotalVariation(Regularizer):
 
     Images `(B, C, *spatial)`, real or complex. `nu` ν > 0 has the units of the image and `xi` ξ ≥ 0 those
     of 1/image; both may be tensors that are learned. The gradient is Lipschitz with `‖∇‖²/ν + ξ`
-    (`‖∇‖² ≤ 8` in 2-D) and `R` strongly convex with ξ. Source: Ehrhardt and Roberts 2021, equation (21).
+    (`‖∇‖² ≤ 8` in 2-D) and `R` strongly convex with ξ. Source: Ehrhardt and Roberts 2021 (2-D denoising).
     """
 
-    source = "Ehrhardt and Roberts 2021, Inexact derivative-free optimization for bilevel learning, section 4"
+    source = "Ehrhardt and Roberts 2021, Inexact derivative-free optimization for bilevel learning"
     capabilities = frozenset({"value", "grad"})
     convex = True
     invariances = frozenset({"translation"})

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-
 from wellposed.errors import InputError
 
 AngleUnit = Literal["radian", "degree"]

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-
 from wellposed.errors import InputError
 
 from .engine import Engine
@@ -71,7 +70,7 @@ def _vectors(geometry: Geometry) -> tuple[str, str, np.ndarray]:
 
 def _import_astra() -> Any:
     try:
-        import astra
+        import astra  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise InputError(
             f"engine='astra' needs the ASTRA toolbox ({error}); install it with "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 
 from .engine import Engine, EngineName
@@ -29,14 +30,19 @@ def sparse_bytes(geometry: Geometry, reduction: Reduction, reference: Tensor) ->
 
 
 def _automatic(geometry: Geometry, reference: Tensor, memory_limit: float) -> Engine:
-    reduction = reduce_rays(geometry)
+    reduction = _reduction(geometry, reference)
     if sparse_bytes(geometry, reduction, reference) <= memory_limit * _MIB:
         return SparseEngine(geometry, reference, reduction)
     return _matrix_free(geometry, reference, memory_limit)
 
 
+def _reduction(geometry: Geometry, reference: Tensor) -> Reduction:
+    """The symmetries of the scan, to the precision that the weights will have."""
+    return reduce_rays(geometry, tolerance=max(torch.finfo(reference.dtype).eps, 1e-13))
+
+
 def _sparse(geometry: Geometry, reference: Tensor, memory_limit: float) -> Engine:
-    return SparseEngine(geometry, reference)
+    return SparseEngine(geometry, reference, _reduction(geometry, reference))
 
 
 def _matrix_free(geometry: Geometry, reference: Tensor, memory_limit: float) -> Engine:
@@ -44,7 +50,7 @@ def _matrix_free(geometry: Geometry, reference: Tensor, memory_limit: float) -> 
         return GatherEngine(geometry, reference)
     try:
         from .numba_engine import NumbaEngine
-    except ImportError:
+    except (ImportError, RuntimeError):  # Numba is not installed, or has no place for its compiled code
         return TorchEngine(geometry, reference)
     return NumbaEngine(geometry, reference)
 

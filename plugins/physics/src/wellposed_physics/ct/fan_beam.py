@@ -85,7 +85,7 @@ class FanBeam(Tomography):
         centre = middle(bins) if rotation_centre is None else rotation_centre
         views = view_angles(angles, arc, first, last, unit, full_arc=2 * math.pi)
         geometry = FanGeometry(
-            tuple(shape), pixel_size, views, bins, spacing, centre, source_origin, source_detector
+            (shape[0], shape[1]), pixel_size, views, bins, spacing, centre, source_origin, source_detector
         )
         super().__init__(geometry, channels, engine, memory_limit)
 
@@ -94,14 +94,20 @@ class FanBeam(Tomography):
         scanner = {"source_origin": 40.0, "source_detector": 60.0}
         return (
             {"shape": [16, 16], "angles": 12, **scanner},
-            {"shape": [16, 12], "angles": 9, "first": 10, "last": 70, "unit": "degree", "bins": 21, **scanner},
+            {
+                "shape": [16, 12],
+                "angles": 9,
+                "first": 10,
+                "last": 70,
+                "unit": "degree",
+                "bins": 21,
+                **scanner,
+            },
             {"shape": [8, 8], "angles": [0.1, 0.5, 2.0], "rotation_centre": 6.2, "channels": 2, **scanner},
             {"shape": [12, 12], "angles": 8, "engine": "matrix-free", **scanner},
         )
 
-    def filtered_backprojection(
-        self, y: Tensor, filter: FilterName = "ram-lak", cutoff: float = 1.0
-    ) -> Tensor:
+    def filtered_backprojection(self, y: Tensor, filter: FilterName = "ram-lak", cutoff: float = 1.0) -> Tensor:
         """Filtered backprojection for a flat detector: weights, ramp, weighted backprojection.
 
         The data are weighted by the cosine of the fan angle and by how often their line is measured:
@@ -109,7 +115,7 @@ class FanBeam(Tomography):
         lines twice (a short scan needs half a turn and the fan angle). What no view measures is left
         out, so limited angles leave their well-known artefacts. `filter` and `cutoff` as for
         `ParallelBeam`; the pixel is interpolated along the detector and weighted by the inverse square
-        of its distance from the source (Kak and Slaney 1988, eqs. 3.158 to 3.160).
+        of its distance from the source (Kak and Slaney 1988, section 3.4.2).
         """
         self.check_range(y)
         weights = torch.as_tensor(self._weights, dtype=y.dtype, device=y.device)
@@ -127,9 +133,7 @@ class FanBeam(Tomography):
         return np.cos(geometry.fan_angles) * redundancy_weights(geometry) * steps
 
 
-def _shadow(
-    shape: tuple[int, int], pixel_size: float, source_origin: float, source_detector: float
-) -> float:
+def _shadow(shape: tuple[int, int], pixel_size: float, source_origin: float, source_detector: float) -> float:
     """Width of the shadow that the image's circumscribed circle throws on the detector."""
     radius = math.hypot(*shape) * pixel_size / 2
     if radius >= source_origin:  # refused with a sentence when the geometry is made

@@ -1,7 +1,7 @@
 """Ramp filtering of sinograms, with the usual windows.
 
 The ramp is sampled in space, where the band-limited kernel has a closed form, and not in frequency,
-where sampling would make its mean wrong and shade the image (Kak and Slaney 1988, eqs. 3.61 and 3.72).
+where sampling would make its mean wrong and shade the image (Kak and Slaney 1988, section 3.3.3).
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from typing import Literal
 
 import torch
 from torch import Tensor
-
 from wellposed.errors import InputError
 
 FilterName = Literal["ram-lak", "shepp-logan", "cosine", "hamming", "hann"]

@@ -11,7 +11,6 @@ from typing import TypeVar
 
 import numpy as np
 from torch import Tensor
-
 from wellposed.errors import InputError
 
 G = TypeVar("G", bound="Geometry")

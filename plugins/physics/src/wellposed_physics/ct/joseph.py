@@ -3,7 +3,7 @@
 A line closer to vertical than to horizontal is *steep*. It crosses every image row `i` at the column
 `start + slope·i`, and its integral is `length · Σ_i` of the image interpolated there between two
 columns; a line that is not steep is treated likewise with rows and columns exchanged. The image is 0
-outside. (Joseph 1982, eqs. 8-11.)
+outside. (Joseph 1982)
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.sparse import csr_matrix
-
 from wellposed.errors import InputError
 
 from .geometry import Geometry

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -43,7 +44,7 @@ class NumbaEngine(Engine):
         _in_threads(
             partial(_project_rays, rows[k], columns[k], *self.rays, low, high, out[k].numpy())
             for k in range(len(images))
-            for low, high in zip(cuts[:-1], cuts[1:], strict=True)
+            for low, high in pairwise(cuts)
         )
         return out.reshape(len(images), self.geometry.views, self.geometry.bins)
 

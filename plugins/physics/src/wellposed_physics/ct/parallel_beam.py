@@ -60,7 +60,7 @@ class ParallelBeam(Tomography):
     Raises `InputError` for arguments that describe no scan.
     """
 
-    source = "Radon 1917; Joseph, An improved algorithm for reprojecting rays through pixel images, 1982, eqs. 8-11"
+    source = "Joseph, An improved algorithm for reprojecting rays through pixel images, IEEE TMI 1, 1982"
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class ParallelBeam(Tomography):
             bins = covering_bins(math.hypot(*shape) * pixel_size, spacing)
         centre = middle(bins) if rotation_centre is None else rotation_centre
         views = view_angles(angles, arc, first, last, unit, full_arc=math.pi)
-        geometry = ParallelGeometry(tuple(shape), pixel_size, views, bins, spacing, centre)
+        geometry = ParallelGeometry((shape[0], shape[1]), pixel_size, views, bins, spacing, centre)
         super().__init__(geometry, channels, engine, memory_limit)
 
     @classmethod
@@ -91,7 +91,7 @@ class ParallelBeam(Tomography):
         return (
             {"shape": [16, 16], "angles": 12},
             {"shape": [16, 12], "angles": [0, 25, 50, 140, 200], "unit": "degree", "rotation_centre": 10.3},
-            {"shape": [8, 8], "angles": 10, "first": 0, "arc": 6.2831853, "bins": 9, "bin_spacing": 1.3},
+            {"shape": [8, 8], "angles": 10, "first": 0, "arc": 360, "unit": "degree", "bins": 9, "bin_spacing": 1.3},
             {"shape": [12, 12], "angles": 8, "pixel_size": 0.5, "channels": 2, "engine": "matrix-free"},
         )
 

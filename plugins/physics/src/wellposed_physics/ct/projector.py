@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -21,7 +22,9 @@ class Projector(nn.Module):
 
     def __init__(self, geometry: Geometry, engine: EngineName, memory_limit: float) -> None:
         super().__init__()
-        self.geometry, self.engine_name, self.memory_limit = geometry, engine, memory_limit
+        self.geometry = geometry
+        self.engine_name: EngineName = engine
+        self.memory_limit = memory_limit
         self.register_buffer("reference", torch.empty(0), persistent=False)
         self._built: tuple[Tensor, Engine] | None = None
 
@@ -38,14 +41,34 @@ class Projector(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Sinograms `(B, C, views, bins)` of images `(B, C, rows, columns)`."""
-        return self.engine.project(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+        return _Transposable.apply(x, self._project, self._backproject)  # type: ignore[no-any-return]
 
     def adjoint(self, y: Tensor) -> Tensor:
         """The transpose of `forward`."""
+        return _Transposable.apply(y, self._backproject, self._project)  # type: ignore[no-any-return]
+
+    def _project(self, x: Tensor) -> Tensor:
+        return self.engine.project(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+
+    def _backproject(self, y: Tensor) -> Tensor:
         return self.engine.backproject(y.flatten(0, 1)).unflatten(0, y.shape[:2])
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_built": None}
+
+
+class _Transposable(torch.autograd.Function):
+    """A linear map whose derivative is the transpose of an engine, which no tape could see through."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, apply: Callable[[Tensor], Tensor], transpose: Callable) -> Tensor:
+        ctx.maps = apply, transpose
+        return apply(x)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        apply, transpose = ctx.maps
+        return _Transposable.apply(grads[0], transpose, apply), None, None
 
 
 def alike(a: Tensor, b: Tensor) -> bool:

@@ -18,7 +18,7 @@ def redundancy_weights(geometry: FanGeometry) -> np.ndarray:
 
     The ray `(a, γ)` is measured again as `(a + π − 2γ, −γ)`. With `c` a function that rises from 0 at
     the ends of the measured arcs to 1 inside, the weight is `c(a) / (c(a) + c(a + π − 2γ))`: 1/2 on
-    full circles, and akin to Parker's on short scans. (Noo, Defrise, Clackdoyle and Kudo 2002, eq. 42.)
+    full circles, and akin to Parker's on short scans. (Noo, Defrise, Clackdoyle and Kudo 2002)
     """
     arcs = measured_arcs(geometry.angles)
     view = geometry.angles[:, None]

@@ -13,7 +13,7 @@ from torch.nn import functional
 from .engine import Engine, tensor_bytes
 from .geometry import Geometry
 from .joseph import joseph_matrix, rays_of
-from .symmetry import Reduction, reduce_rays
+from .symmetry import Reduction
 
 #: Columns of one sparse product: enough to share the matrix, few enough to stay in the cache.
 _COLUMNS = 32
@@ -30,14 +30,14 @@ class SparseEngine(Engine):
     eighty times slower.
     """
 
-    def __init__(self, geometry: Geometry, reference: Tensor, reduction: Reduction | None = None) -> None:
+    def __init__(self, geometry: Geometry, reference: Tensor, reduction: Reduction) -> None:
         self.geometry = geometry
-        reduction = reduce_rays(geometry) if reduction is None else reduction
         self.plain = tuple(s.flips for s in reduction.symmetries if not s.transposed)
         self.transposed = tuple(s.flips for s in reduction.symmetries if s.transposed)
         matrix = joseph_matrix(rays_of(geometry, reduction.base), geometry.shape, _numpy_dtype(reference))
-        self.matrix = _Rows(matrix, reference.device)
-        self.transpose = _Rows(_transposed(matrix), reference.device)
+        pixels = geometry.shape[0] * geometry.shape[1]
+        self.matrix = _Rows(matrix, pixels, reference.device)
+        self.transpose = _Rows(_transposed(matrix), len(reduction.base), reference.device)
         self.source = torch.from_numpy(reduction.source).to(reference.device)
 
     def project(self, images: Tensor) -> Tensor:
@@ -116,16 +116,14 @@ def _rows_of(table: Tensor, n: int) -> Tensor:
 class _Rows:
     """A CSR matrix in torch, applied to dense columns."""
 
-    def __init__(self, matrix: csr_matrix, device: torch.device) -> None:
-        self.shape: tuple[int, int] = matrix.shape
+    def __init__(self, matrix: csr_matrix, columns: int, device: torch.device) -> None:
+        self.shape = (len(matrix.indptr) - 1, columns)
         self.row = torch.from_numpy(matrix.indptr).to(device)
         self.column = torch.from_numpy(matrix.indices).to(device)
         self.value = torch.from_numpy(matrix.data).to(device)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
-            self.matrix = torch.sparse_csr_tensor(
-                self.row, self.column, self.value, self.shape, check_invariants=False
-            )
+            self.matrix = torch.sparse_csr_tensor(self.row, self.column, self.value, self.shape, check_invariants=False)
 
     @property
     def stored_bytes(self) -> int:
@@ -135,7 +133,12 @@ class _Rows:
         """The product with a dense matrix `(shape[1], columns)`."""
         if self._bag_is_faster(columns):
             return functional.embedding_bag(
-                self.column, columns, self.row, mode="sum", per_sample_weights=self.value, include_last_offset=True
+                self.column,
+                columns,
+                self.row,
+                mode="sum",
+                per_sample_weights=self.value,
+                include_last_offset=True,
             )
         if columns.shape[1] == 1:
             return (self.matrix @ columns[:, 0])[:, None]
@@ -149,8 +152,7 @@ class _Rows:
 
 def _transposed(matrix: csr_matrix) -> csr_matrix:
     columns = matrix.tocsc(copy=False)
-    shape = (matrix.shape[1], matrix.shape[0])
-    return csr_matrix((columns.data, columns.indices, columns.indptr), shape=shape, copy=False)
+    return csr_matrix((columns.data, columns.indices, columns.indptr), copy=False)
 
 
 def _numpy_dtype(reference: Tensor) -> np.dtype:

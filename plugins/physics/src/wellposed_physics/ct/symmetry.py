@@ -14,8 +14,6 @@ import numpy as np
 
 from .geometry import Geometry
 
-_ANGLE_TOLERANCE = 1e-7
-
 
 @dataclass(frozen=True)
 class Symmetry:
@@ -57,12 +55,15 @@ class Reduction:
     source: np.ndarray
 
 
-def reduce_rays(geometry: Geometry) -> Reduction:
-    """One ray of each orbit under all symmetries that the scan has; every ray where it has none."""
+def reduce_rays(geometry: Geometry, tolerance: float) -> Reduction:
+    """One ray of each orbit under all symmetries that the scan has; every ray where it has none.
+
+    Angles that differ by no more than `tolerance` (radians) count as the same.
+    """
     rays = np.arange(geometry.views * geometry.bins)
     symmetries, targets = [_IDENTITY], [rays]
     for symmetry in _OF_SQUARES if geometry.shape[0] == geometry.shape[1] else _OF_RECTANGLES:
-        target = _target_rays(geometry, symmetry)
+        target = _target_rays(geometry, symmetry, tolerance)
         if target is not None:
             symmetries.append(symmetry)
             targets.append(target)
@@ -80,15 +81,15 @@ def unreduced(geometry: Geometry) -> Reduction:
     return Reduction((_IDENTITY,), rays, rays)
 
 
-def _target_rays(geometry: Geometry, symmetry: Symmetry) -> np.ndarray | None:
+def _target_rays(geometry: Geometry, symmetry: Symmetry, tolerance: float) -> np.ndarray | None:
     """The number of the ray `M L` for each ray `L`; `None` where one of them is not measured.
 
     A turn takes view `a` to `a + φ`; the mirror takes it to `−a` and reverses the detector.
     """
     turned = (-geometry.angles if symmetry.mirror else geometry.angles) + symmetry.quarters * (math.pi / 2)
-    view, reverse = _find(geometry.angles, turned), np.full(geometry.views, symmetry.mirror)
+    view, reverse = _find(geometry.angles, turned, tolerance), np.full(geometry.views, symmetry.mirror)
     if geometry.half_turn_identity:
-        opposite = _find(geometry.angles, turned + math.pi)
+        opposite = _find(geometry.angles, turned + math.pi, tolerance)
         use = (view < 0) | (reverse & (opposite >= 0) & (not geometry.centred))
         view, reverse = np.where(use, opposite, view), reverse ^ use
     if (view < 0).any() or (reverse.any() and not geometry.centred):
@@ -99,7 +100,7 @@ def _target_rays(geometry: Geometry, symmetry: Symmetry) -> np.ndarray | None:
     return target if len(np.unique(target)) == len(target) else None
 
 
-def _find(angles: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+def _find(angles: np.ndarray, wanted: np.ndarray, tolerance: float) -> np.ndarray:
     """Index of each wanted angle among `angles`, modulo a full turn; −1 where there is none."""
     order = np.argsort(np.mod(angles, 2 * math.pi), kind="stable")
     sorted_angles = np.mod(angles, 2 * math.pi)[order]
@@ -108,6 +109,6 @@ def _find(angles: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     found = np.full(len(wanted), -1)
     for near in (right, right - 1):
         gap = np.abs(sorted_angles[near] - wanted)
-        hit = np.minimum(gap, 2 * math.pi - gap) < _ANGLE_TOLERANCE
+        hit = np.minimum(gap, 2 * math.pi - gap) < tolerance
         found = np.where(hit, order[near], found)
     return found

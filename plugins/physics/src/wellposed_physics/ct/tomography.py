@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-
 from wellposed.errors import InputError
 from wellposed.operator import LinearOperator, RowBlock, check_block_count
 from wellposed.space import Space
@@ -25,9 +24,7 @@ class Tomography(LinearOperator):
             raise InputError(f"an image needs at least one channel; channels={channels} was given")
         if memory_limit < 0:
             raise InputError(f"memory_limit is in MiB and not negative; {memory_limit} was given")
-        super().__init__(
-            Space((channels, *geometry.shape)), Space((channels, geometry.views, geometry.bins))
-        )
+        super().__init__(Space((channels, *geometry.shape)), Space((channels, geometry.views, geometry.bins)))
         self.geometry = geometry
         self.projector = Projector(geometry, engine, memory_limit)
         self._blocks: dict[int, tuple[Tensor, list[ViewBlock]]] = {}

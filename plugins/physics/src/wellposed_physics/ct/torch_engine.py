@@ -77,9 +77,7 @@ class TorchEngine(Engine):
             images.scatter_add_(2, index + 1, upper_share)
         return images[:, :, _BEFORE:-_BEHIND]
 
-    def _crossings(
-        self, rays: Tensor, rows: int, size: int, images: int
-    ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    def _crossings(self, rays: Tensor, rows: int, size: int, images: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Chunks of rays, the padded column left of each crossing and the way on to the next, `(rows, rays)`."""
         row = torch.arange(rows, device=rays.device, dtype=self.start.dtype)[:, None]
         for part in rays.split(max(1, self._chunk // (rows * images))):

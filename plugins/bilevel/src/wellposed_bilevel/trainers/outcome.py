@@ -1,0 +1,30 @@
+"""How every bilevel training ends: the parameters installed, and written down."""
+
+from __future__ import annotations
+
+import json
+
+from wellposed.trainer import Fitted
+
+from ..evaluation import Evaluation
+from ..evaluator import Evaluator
+from ..upper_level import UpperLevel
+
+
+def finish(problem: UpperLevel, evaluator: Evaluator, best: Evaluation, ending: str) -> Fitted:
+    """Install the parameters that were found, and write them down."""
+    problem.install(best.point)
+    space = problem.space
+    found = {
+        "values": space.values(best.point),
+        "theta": space.theta(best.point),
+        "objective": best.value,
+        "error": best.error if best.error < float("inf") else None,
+        "evaluations": evaluator.count,
+        "work": evaluator.work,
+        "ending": ending,
+    }
+    path = evaluator.transcript.folder / "parameters.json"
+    path.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    metrics = {"objective": best.value, "error": best.error, "work": float(evaluator.work), **found["values"]}
+    return Fitted(problem.solver, evaluator.count, metrics)

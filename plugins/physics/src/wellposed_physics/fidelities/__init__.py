@@ -1,0 +1,1 @@
+"""Data fidelities with closed-form proximal maps and conjugates."""

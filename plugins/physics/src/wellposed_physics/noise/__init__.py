@@ -1,0 +1,1 @@
+"""Noise models, each tied to the fidelity that is its likelihood."""
