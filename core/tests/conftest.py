@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+import io
+import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from wellposed.hooks import hooks
+from wellposed.registry import registry
 
 TOY = Path(__file__).parent / "toy"
 _MODULE = "wellposed_toy.components"
@@ -51,59 +59,83 @@ def pretend_installed(
     folder.joinpath("entry_points.txt").write_text("\n".join(lines))
 
 
+@dataclass(frozen=True)
+class Done:
+    """What a command left behind."""
+
+    code: int
+    output: str
+    errors: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.output)
+
+
 @dataclass
 class CommandLine:
-    """Runs `wellposed` in a process of its own, with the distributions of `site` and the folder `cwd`."""
+    """Runs `wellposed` with the distributions of the folder `site`, in this process or in one of its own."""
 
     site: Path
-    cwd: Path
-    path: list[Path] = field(default_factory=list)
 
-    def environment(self, **extra: str) -> dict[str, str]:
-        path = os.pathsep.join(map(str, [self.site, *self.path]))
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("COLUMNS", "FORCE_COLOR", "WELLPOSED_"))}
-        return {**kept, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1", **extra}
+    def __call__(self, *arguments: str) -> Done:
+        """Run a command in this process."""
+        from wellposed.cli import main
 
-    def start(self, *arguments: str, **extra: str) -> subprocess.Popen[str]:
+        output, errors, code = io.StringIO(), io.StringIO(), 0
+        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
+            try:
+                main(arguments)
+            except SystemExit as stop:
+                code = stop.code if isinstance(stop.code, int) else 1
+        return Done(code, output.getvalue(), errors.getvalue())
+
+    def start(self, *arguments: str, before: str = "", **extra: str) -> subprocess.Popen[str]:
+        """Start a command in a process of its own; `before` is code that runs first."""
         return subprocess.Popen(
-            [sys.executable, "-c", "from wellposed.cli import main; main()", *arguments],
-            cwd=self.cwd,
-            env=self.environment(**extra),
+            [sys.executable, "-c", f"{before}\nfrom wellposed.cli import main; main()", *arguments],
+            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1", **extra},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
 
-    def __call__(self, *arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
-        process = self.start(*arguments, **extra)
-        output, errors = process.communicate(timeout=120)
-        return subprocess.CompletedProcess(list(arguments), process.returncode, output, errors)
+    def apart(self, *arguments: str, **options: str) -> Done:
+        """Run a command in a process of its own."""
+        process = self.start(*arguments, **options)
+        output, errors = process.communicate(timeout=240)
+        return Done(process.returncode, output, errors)
+
+    def install(
+        self, name: str, points: Mapping[str, Mapping[str, str]], modules: Mapping[str, str] | None = None, **facts: str
+    ) -> None:
+        """Add a distribution, with the sources of its modules."""
+        pretend_installed(self.site, name, points, **facts)
+        for module, source in (modules or {}).items():
+            (self.site / f"{module}.py").write_text(source)
+        importlib.invalidate_caches()
+        registry.cache_clear()
+        hooks.cache_clear()
 
 
 @pytest.fixture
-def bare(tmp_path: Path) -> CommandLine:
-    """The command line with nothing added."""
-    cwd = tmp_path / "work"
-    cwd.mkdir()
-    (tmp_path / "site").mkdir()
-    return CommandLine(tmp_path / "site", cwd)
+def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[CommandLine]:
+    """The command line in an empty folder, with nothing installed beside what is."""
+    for folder in ("site", "work"):
+        (tmp_path / folder).mkdir()
+    site = tmp_path / "site"
+    monkeypatch.chdir(tmp_path / "work")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(site), str(TOY)]))
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.syspath_prepend(str(site))
+    monkeypatch.syspath_prepend(str(TOY))
+    yield CommandLine(site)
+    registry.cache_clear()
+    hooks.cache_clear()
 
 
 @pytest.fixture
 def toy(bare: CommandLine) -> CommandLine:
     """The command line with the toy plugin installed."""
-    pretend_installed(bare.site, "wellposed-toy", TOY_ENTRY_POINTS)
-    bare.path.append(TOY)
+    bare.install("wellposed-toy", TOY_ENTRY_POINTS)
     return bare
-
-
-@pytest.fixture
-def add_distribution(bare: CommandLine) -> Callable[..., None]:
-    """Adds a distribution with the source of its one module: `add_distribution(name, points, module, source)`."""
-
-    def add(name: str, points: Mapping[str, Mapping[str, str]], module: str = "", source: str = "", **facts: str) -> None:
-        pretend_installed(bare.site, name, points, **facts)
-        if module:
-            (bare.site / f"{module}.py").write_text(source)
-
-    return add

@@ -31,7 +31,7 @@ def test_plugin_of_every_kind_conforms(kind: str, tmp_path: Path, monkeypatch, p
     plugin_sandbox.add(kind, registered, target, project["name"])
     results = check_component(kind, registered)
     assert [f"{r.check}: {r.message}" for r in results if not r.ok] == []
-    assert sum(r.outcome == "passed" for r in results) > 10
+    assert sum(r.outcome == "passed" for r in results) >= 10
 
 
 def test_plugin_holds_what_the_readme_says(tmp_path: Path) -> None:

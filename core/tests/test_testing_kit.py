@@ -67,7 +67,9 @@ def test_case_ids_name_kind_component_example_and_check() -> None:
 
 
 def test_failures_are_told_per_example() -> None:
-    failed = {r.component for r in check_component("regularizers", Weighty) if r.check == "gradient-is-right" and not r.ok}
+    failed = {
+        r.component for r in check_component("regularizers", Weighty) if r.check == "gradient-is-right" and not r.ok
+    }
     assert failed == {"Weighty.1"}
 
 
@@ -198,7 +200,7 @@ def test_sandbox_holds_what_is_added_and_nothing_else(plugin_sandbox) -> None:
 def test_sandbox_refuses_a_class_of_another_kind(plugin_sandbox) -> None:
     entry = plugin_sandbox.add("operators", "ridge", QuadraticRegularizer)
     (case,) = cases_of_entry(entry)
-    with pytest.raises(AssertionError, match="no subclass of wellposed.Operator"):
+    with pytest.raises(AssertionError, match=r"no subclass of wellposed\.Operator"):
         case()
 
 

@@ -22,7 +22,7 @@ from wellposed.testing.doubles import GradientStep, Image
 @dataclass(frozen=True)
 class Counted(State):
     x: Tensor
-    count: Tensor = bookkeeping()
+    count: Tensor = bookkeeping()  # noqa: RUF009 - a dataclass field
 
 
 class Decreasing(Iteration[Counted]):

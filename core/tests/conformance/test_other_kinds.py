@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,13 +17,13 @@ from wellposed.fidelity import Fidelity
 from wellposed.gradient import Gradient, NoGradient, Unrolled
 from wellposed.metric import Metric
 from wellposed.network import Network
-from wellposed.noise import NoNoise, Noise
+from wellposed.noise import Noise, NoNoise
 from wellposed.operator import Operator
 from wellposed.pattern import Pattern
 from wellposed.problem import Problem
 from wellposed.solution import Solution
-from wellposed.solver import DirectSolver
 from wellposed.stopping import Progress, RelativeChange
+from wellposed.testing import check_component
 from wellposed.testing.doubles import Bumps, LearnedFilter, QuadraticFidelity
 from wellposed.trainer import Fitted, Trainer
 
@@ -335,6 +334,15 @@ class GoesOnTraining(Descent):
             safetensors.torch.save_file({k: v + 1 for k, v in target.state_dict().items()}, kept)
 
 
+class TrainsRegularizer(Descent):
+    """Cannot train a solver."""
+
+    def fit(self, target: nn.Module, data: Dataset, folder: Path, observer: Any = None) -> Fitted:
+        if isinstance(target, LearnedFilter):
+            raise InputError("only regularizers are trained here")
+        return super().fit(target, data, folder)
+
+
 _RIGHT = [
     ("fidelities", QuadraticFidelity),
     ("noise", Additive),
@@ -349,6 +357,7 @@ _RIGHT = [
     ("gradients", Unrolled),
     ("stopping", RelativeChange),
     ("trainers", Descent),
+    ("trainers", TrainsRegularizer),
 ]
 
 _WRONG = [
@@ -398,3 +407,9 @@ def test_right_component_passes(kind: str, cls: type, failures) -> None:
 @pytest.mark.parametrize(("kind", "cls", "check"), _WRONG, ids=lambda value: getattr(value, "__name__", value))
 def test_wrong_component_is_caught(kind: str, cls: type, check: str, failures) -> None:
     assert check in failures(kind, cls)
+
+
+def test_trainer_of_something_else_is_told_how_to_be_checked() -> None:
+    results = {r.check: r for r in check_component("trainers", TrainsRegularizer)}
+    assert results["trains-repeatably"].outcome == "skipped"
+    assert "example_task" in results["trains-repeatably"].message

@@ -253,9 +253,7 @@ def test_wrong_regularizer_is_caught(cls: type, failures) -> None:
     assert _WRONG[cls] <= set(failures("regularizers", cls))
 
 
-@pytest.mark.parametrize(
-    "cls", [QuadraticRegularizer, Zero, Lasso, Jumps, Positive], ids=lambda cls: cls.__name__
-)
+@pytest.mark.parametrize("cls", [QuadraticRegularizer, Zero, Lasso, Jumps, Positive], ids=lambda cls: cls.__name__)
 def test_right_regularizer_passes(cls: type, failures) -> None:
     assert failures("regularizers", cls) == {}
 

@@ -71,7 +71,7 @@ def _command(name: str) -> Any:
     target, panel = COMMANDS[name]
     module, _, attribute = target.partition(":")
     found = getattr(importlib.import_module(f".{module}", __package__), attribute)
-    single = typer.Typer(pretty_exceptions_enable=False)
+    single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     if isinstance(found, typer.Typer):
         single.add_typer(found, name=name, rich_help_panel=panel)
         return get_group(single).commands[name]
@@ -82,7 +82,7 @@ def _command(name: str) -> Any:
 def _extra_commands() -> dict[str, Any]:
     from ..hooks import hooks
 
-    extra = typer.Typer(pretty_exceptions_enable=False)
+    extra = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     extra.callback()(lambda: None)
     hooks().call("register_commands", app=extra)
     return dict(get_group(extra).commands)

@@ -53,7 +53,8 @@ def explain(error: BaseException) -> tuple[str, int]:
     if isinstance(error, KeyboardInterrupt) or type(error).__name__ == "Abort":
         return "interrupted; nothing was left half done", INTERRUPTED
     if hasattr(error, "format_message"):  # typer's usage errors, under whichever name it keeps click
-        return f"{error.format_message().rstrip('.')}. `wellposed --help` shows how it is used", BAD_INPUT  # type: ignore[attr-defined]
+        said = error.format_message().rstrip(".")  # type: ignore[attr-defined]
+        return f"{said}{'' if said.endswith('?') else '.'} `wellposed --help` shows how it is used", BAD_INPUT
     if isinstance(error, BrokenPipeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the last flush complains
         return "", FAILED

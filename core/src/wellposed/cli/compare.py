@@ -23,7 +23,10 @@ def compare(
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    """Compare the solvers of several recipes on the data, operator and noise of the first one."""
+    """Compare the solvers of several recipes.
+
+    All of them work on the data, operator and noise of the first recipe.
+    """
     from ..recipes import load_recipe
     from .execute import Place, execute, recipe_name
 

@@ -1,6 +1,6 @@
 """`wellposed demo`: a first image, and every installed solver that offers itself for it.
 
-The problem is that of the recipe `physics/demo`. A plugin joins in by shipping a recipe called `demo` that
+The problem is that of the recipe `classical/demo`. A plugin joins in by shipping a recipe called `demo` that
 poses the same problem (equal `data`, `operator` and `noise`): its solvers are run and shown as well. Each
 such recipe also runs on its own, as `wellposed run PLUGIN/demo`.
 """
@@ -15,11 +15,14 @@ from .output import note
 if TYPE_CHECKING:
     from ..recipes import Recipe
 
-BASE = "physics/demo"
+BASE = "classical/demo"
 
 
 def demo(out: Out = None, overwrite: Overwrite = False, as_json: Json = False) -> None:
-    """Reconstruct a phantom from noisy CT data with every solver that offers itself; about a minute."""
+    """Reconstruct a phantom from noisy CT data; a first look.
+
+    Every installed solver that offers itself takes part. It takes about a minute.
+    """
     from .execute import Place, execute
 
     execute(demo_recipe(), "demo", Place(out, overwrite), as_json)
@@ -34,7 +37,7 @@ def demo_recipe() -> Recipe:
     shipped = [entry.name for entry in all_recipes() if entry.name.endswith("/demo")]
     if BASE not in shipped:
         raise InputError(
-            "the demo reconstructs CT data, which wellposed-physics simulates; run: pip install wellposed-physics"
+            "the demo needs simulated CT data and classical solvers; run: pip install wellposed-physics wellposed-classical"
         )
     base = load_recipe(BASE)
     taking_part = [(BASE.removesuffix("/demo"), base)]

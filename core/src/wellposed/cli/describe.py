@@ -16,7 +16,10 @@ def describe(
     name: Annotated[str, typer.Argument(help="The component's name, or NAME@DISTRIBUTION.")],
     as_json: Json = False,
 ) -> None:
-    """Show a component's arguments, documentation, source, provider, and an example for a recipe."""
+    """Show everything about one component.
+
+    Its arguments, documentation, source and provider, and an example for a recipe.
+    """
     from ..registry import registry
 
     entry = registry().find(kind, name)
@@ -59,6 +62,16 @@ def example_of(name: str, cls: type) -> Any:
     return {"use": name, **example} if example else name
 
 
+def reflowed(doc: str) -> str:
+    """The docstring with its paragraphs on one line each, so that the terminal breaks them; lists stay as they are."""
+    paragraphs = []
+    for paragraph in doc.split("\n\n"):
+        lines = paragraph.splitlines()
+        listed = any(line.startswith((" ", "-", "*", ">>>")) for line in lines)
+        paragraphs.append(paragraph if listed else " ".join(lines))
+    return "\n\n".join(paragraphs)
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return [_plain(item) for item in value]
@@ -73,7 +86,7 @@ def _print(facts: dict[str, Any]) -> None:
     out.print(Text(facts["name"], "bold cyan").append(f"  {facts['kind']}", "dim"))
     out.print(f"{facts['target']}, from {facts['distribution']} {facts['version']}", style="dim", markup=False)
     out.print()
-    out.print(facts["doc"], markup=False)
+    out.print(reflowed(facts["doc"]), markup=False)
     out.print()
     if facts["arguments"]:
         out.print("ARGUMENTS", style="bold")

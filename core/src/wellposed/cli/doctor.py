@@ -25,8 +25,9 @@ class Checkup:
 
 
 def doctor(as_json: Json = False) -> None:
-    """Import every component, hook and recipe in turn, and say what does not work and what mends it.
+    """Try everything that is installed; say what is broken.
 
+    Imports every component and hook and reads every recipe, each alone, and says what mends it.
     Exits with 0 where all is well, else with 1.
     """
     tasks = all_tasks()
@@ -131,7 +132,7 @@ def _print(checkups: list[Checkup], clashes: list[str], torch: Answer, hooks: li
     made = table("distribution", "version", "working", "state", right=("working",))
     for checkup in checkups:
         well = not checkup.problems
-        state = Text("well" if well else f"{len(checkup.problems)} problem(s)", "green" if well else "bold red")
+        state = Text("well" if well else _counted(checkup.problems), "green" if well else "bold red")
         made.add_row(Text(checkup.distribution), checkup.version, f"{checkup.working} of {checkup.parts}", state)
     out.print(made)
     out.print(_machine(torch), markup=False, soft_wrap=True)
@@ -148,14 +149,18 @@ def _print(checkups: list[Checkup], clashes: list[str], torch: Answer, hooks: li
     if not problems:
         out.print("\nAll is well.")
         return
-    out.print(f"\n{len(problems)} problem{'s' if len(problems) > 1 else ''}:", style="bold")
+    out.print(f"\n{_counted(problems)}:", style="bold")
     for text in problems:
         out.print(f"• {text}", markup=False, soft_wrap=True)
     out.print(
-        "\nA plugin that cannot be mended is left out by the environment variable WELLPOSED_DISABLE=NAME, or by\n"
-        "pip uninstall NAME.",
+        "\nA plugin that cannot be mended is left out with pip uninstall NAME, or for one command by the "
+        "environment variable WELLPOSED_DISABLE=NAME.",
         style="dim",
     )
+
+
+def _counted(problems: list[str]) -> str:
+    return f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
 
 
 def _machine(torch: Answer) -> str:

@@ -17,7 +17,7 @@ def evaluate(
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    """Measure a recipe's solvers on many samples: mean and spread of each metric."""
+    """Measure solvers on many samples: mean and spread."""
     from ..recipes import load_recipe
     from .execute import Place, execute, recipe_name
 

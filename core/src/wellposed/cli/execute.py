@@ -29,9 +29,11 @@ class Place:
 
 
 def recipe_name(source: str) -> str:
-    """What a run of a recipe is called: the file's stem, or the shipped recipe's name."""
+    """What a run of a recipe is called: the file's stem (of a run's own recipe, the run), or the shipped name."""
     path = Path(source)
-    return path.stem if path.suffix in (".yaml", ".yml") else source
+    if path.suffix not in (".yaml", ".yml"):
+        return source
+    return path.absolute().parent.name if path.name == "recipe.yaml" else path.stem
 
 
 def prepared(recipe: Recipe) -> Experiment:

@@ -10,7 +10,7 @@ import typer
 RecipeArgument = Annotated[str, typer.Argument(metavar="RECIPE", help="A YAML file, or PLUGIN/NAME of a shipped one.")]
 Overrides = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[KEY.PATH=VALUE]...", help="Settings that replace the recipe's."),
+    typer.Argument(metavar="KEY.PATH=VALUE", help="Settings that replace the recipe's."),
 ]
 Out = Annotated[
     Path | None,

@@ -46,7 +46,7 @@ def print_results(results: Results) -> None:
     """The table of an experiment, the best of each metric in bold, and a sentence for each bad verdict."""
     from rich.text import Text
 
-    from ..report.table import bad_verdicts, best_solvers, number, quantity
+    from ..report.table import bad_verdicts, best_solvers, mean_and_spread, number, quantity
 
     summary, best = results.summary(), best_solvers(results)
     metrics = [m for m in results.metrics if any(m in entry for entry in summary)]
@@ -56,10 +56,8 @@ def print_results(results: Results) -> None:
     for entry in summary:
         cells = []
         for metric in metrics:
-            text = number(metric, entry.get(metric))
-            if f"{metric}_std" in entry:
-                text += f" ± {number(metric, entry[f'{metric}_std'])}"
-            cells.append(Text(text, style="bold" if entry["solver"] in best.get(metric, ()) else ""))
+            style = "bold" if entry["solver"] in best.get(metric, ()) else ""
+            cells.append(Text(mean_and_spread(metric, entry), style=style))
         costs = [number(cost, float(entry[cost])) for cost in ("seconds", "iterations")]
         made.add_row(Text(entry["solver"]), *cells, *costs, entry["verdict"].replace("_", " "))
     console().print(made)

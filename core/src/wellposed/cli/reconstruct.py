@@ -42,7 +42,10 @@ def reconstruct(
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    """Reconstruct your own measurement: arrays, pictures and a report in one run directory."""
+    """Reconstruct your own measurement.
+
+    Writes arrays, pictures and a report into one run directory.
+    """
     from ..errors import InputError
     from .execute import Place, execute
 
@@ -82,8 +85,9 @@ def composed(
         raise InputError("--solver NAME is missing. `wellposed list solvers` names them")
     document.pop("noise", None)
     document.pop("operator", None)
-    if data.get("reference") is None or source is None:
-        document["metrics"] = [] if data.get("reference") is None else ["psnr", "ssim"]
+    if data.get("reference") is None:
+        document["metrics"] = []
+        document["monitors"] = [name for name in document.get("monitors", ()) if name == "objective"]
     node = {"use": node} if isinstance(node, str) else node
     given = {name: value for name, value in data.items() if value is not None}
     document["data"] = {"use": "measurement-file", **given, "operator": node}

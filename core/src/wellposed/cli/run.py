@@ -12,7 +12,7 @@ def run(
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    """Run a recipe: reconstruct, measure, write a run directory with a report."""
+    """Run a recipe: reconstruct, measure, report."""
     from ..recipes import load_recipe
     from .execute import Place, execute, recipe_name
 

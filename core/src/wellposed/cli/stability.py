@@ -27,7 +27,10 @@ def stability(
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    """Find the errors of the measurement that a solver amplifies most, and compare them with random ones."""
+    """Find the errors that a solver amplifies most.
+
+    Errors of the measurement, of several sizes; they are compared with random ones.
+    """
     from ..recipes import load_recipe
     from ..report.stability import stability_section
     from ..runs import RunDirectory

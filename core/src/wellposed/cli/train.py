@@ -31,7 +31,10 @@ def train(
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    """Train what a recipe's `training` names, then measure it. Run it again to go on after an interruption."""
+    """Train a recipe's solver, then measure it.
+
+    The recipe's `training` names trainer, target and data. After an interruption, the same command goes on.
+    """
     from ..errors import RecipeError
     from ..recipes import load_recipe
     from .execute import recipe_name

@@ -68,13 +68,13 @@ class HookManager:
         pluggy leaves a plugin half registered where a later implementation of it is invalid; here it is
         taken out again. An implementation of a hook that does not exist is an error as well (a typo).
         """
-        before = self._manager.get_plugins()
+        known = self._manager.is_registered(plugin)
         try:
             self._manager.register(plugin, name)
             self._manager.check_pending()
             self._refuse_wrappers(plugin)
         except Exception:
-            if plugin not in before and self._manager.get_plugin(name) is plugin:
+            if not known and self._manager.get_plugin(name) is plugin:
                 self._manager.unregister(name=name)
             raise
 
@@ -92,13 +92,13 @@ class HookManager:
         return sorted(caller.name for caller in callers)
 
     def call(self, hook: str, **arguments: Any) -> list[Any]:
-        """Call `hook` of every plugin and gather what is not `None`.
+        """Call `hook` of every plugin, in the order of their loading, and gather what is not `None`.
 
         A plugin that raises is said once, in a warning of this module's logger, and not called again; the
         work that the hook reports on goes on.
         """
         results = []
-        for implementation in reversed(getattr(self._manager.hook, hook).get_hookimpls()):
+        for implementation in getattr(self._manager.hook, hook).get_hookimpls():
             try:
                 value = implementation.function(*(arguments[name] for name in implementation.argnames))
             except Exception as error:

@@ -13,7 +13,7 @@ Curve = Sequence[tuple[float, float]]
 #: Colours of curves, told apart by colour-blind readers too (Okabe and Ito 2008, black and yellow replaced).
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#5b4fb3", "#7a5230")
 
-_WIDTH, _HEIGHT = 560, 300
+_WIDTH, _HEIGHT = 470, 270
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 16, 14, 44
 _POINTS, _START = 400, 60
 
@@ -73,7 +73,7 @@ def _axes(points: list[tuple[float, float]]) -> tuple[Axis, Axis]:
     log_y = min(ys) > 0 and max(ys) >= 10 * min(ys)
     log_x = min(xs) > 0 and max(xs) >= 300 * min(xs)
     low, high = _padded(min(ys), max(ys), log_y)
-    x_axis = Axis(min(xs), max(max(xs), min(xs) + 1), _LEFT, _WIDTH - _RIGHT, log_x)
+    x_axis = Axis(min(xs), max(xs) if max(xs) > min(xs) else min(xs) + 1, _LEFT, _WIDTH - _RIGHT, log_x)
     return x_axis, Axis(low, high, _HEIGHT - _BOTTOM, _TOP, log_y)
 
 

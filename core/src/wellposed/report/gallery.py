@@ -93,9 +93,9 @@ def view_sample(sample: SampleResult, captions: dict[str, str], display: Display
     for label, image in values.items():
         error = Picture(errors[label], (0.0, top), ERROR_COLOURMAP) if label in errors else None
         cards.append(_card(label, captions.get(label, ""), Picture(image, window, display.colormap), box, error))
-    scales = [Scale("image", _gradient(display.colormap), _tick(window[0]), _tick(window[1]))]
+    scales = [Scale("image", _gradient(display.colormap), *_ticks(window))]
     if errors:
-        scales.append(Scale("|error|", _gradient(ERROR_COLOURMAP), "0", _tick(top)))
+        scales.append(Scale("|error|", _gradient(ERROR_COLOURMAP), *_ticks((0.0, top))))
     return SampleView(sample.name, cards, scales)
 
 
@@ -160,5 +160,8 @@ def _gradient(colormap: str) -> str:
     return "linear-gradient(to right, " + ", ".join(f"rgb({r} {g} {b})" for r, g, b in stops) + ")"
 
 
-def _tick(value: float) -> str:
-    return f"{value:.3g}".replace("-", "−")
+def _ticks(window: Window) -> tuple[str, str]:
+    """The two ends as text; one that is rounding error beside the other is zero."""
+    scale = max(map(abs, window))
+    low, high = (0.0 if abs(end) < 1e-6 * scale else end for end in window)
+    return f"{low:.3g}".replace("-", "−"), f"{high:.3g}".replace("-", "−")

@@ -62,7 +62,15 @@ def number(name: str, value: float | None) -> str:
     if name in _QUANTITIES:
         text = f"{value:.{_QUANTITIES[name][1]}f}"
         return text if float(text) or value == 0 or name != "seconds" else f"{value:.1g}"
-    return f"{value:.4g}" if abs(value) < 1e4 else f"{value:.3e}"
+    return f"{value:#.4g}".removesuffix(".") if 1e-4 <= abs(value) < 1e4 or value == 0 else f"{value:.3e}"
+
+
+def mean_and_spread(name: str, entry: Mapping[str, Any]) -> str:
+    """A metric of a summary as text, with `± spread` where it is over several samples."""
+    text, spread = number(name, entry.get(name)), entry.get(f"{name}_std")
+    if spread is None:
+        return text
+    return f"{text} ± {number(name, spread) if name in _QUANTITIES else f'{spread:.2g}'}"
 
 
 def best_solvers(results: Results) -> dict[str, set[str]]:
@@ -96,10 +104,7 @@ def lines(results: Results, colours: Mapping[str, str]) -> list[Line]:
         for metric in results.metrics:
             if not _measured(results, metric):
                 continue
-            text = number(metric, entry.get(metric))
-            if f"{metric}_std" in entry:
-                text += f" ± {number(metric, entry[f'{metric}_std'])}"
-            cells.append(Cell(text, solver in best.get(metric, ())))
+            cells.append(Cell(mean_and_spread(metric, entry), solver in best.get(metric, ())))
         cells += [Cell(number(cost, float(entry[cost]))) for cost in ("seconds", "iterations")]
         ok = all(row.verdict.ok for row in results.of(solver))
         found.append(Line(solver, colours[solver], cells, entry["verdict"].replace("_", " "), ok))

@@ -10,13 +10,16 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from importlib.resources import files
-from importlib.resources.abc import Traversable
 from pathlib import Path
 from string import Template
+from typing import TYPE_CHECKING
 
 from .. import __version__
 from ..errors import InputError
 from ..registry import KINDS, Kind, Registry
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
 
 __all__ = ["PluginNames", "new_plugin"]
 
@@ -95,7 +98,7 @@ def new_plugin(name: str, kind: str, folder: str | Path = ".") -> Path:
 
 def _contents(names: PluginNames, kind: Kind) -> dict[str, str]:
     """The files of the plugin, by their path."""
-    template = files(__package__) / "template"
+    template = files(__name__) / "template"
     source = f"src/{names.package}"
     places: dict[str, Traversable] = {
         "pyproject.toml": template / "pyproject.toml.template",
@@ -119,6 +122,6 @@ def _values(names: PluginNames, kind: Kind) -> dict[str, str]:
         "cls": names.cls,
         "group": kind.group,
         "label": kind.label,
-        "article": "an" if kind.label[0] in "aeiou" else "a",
+        "kind": kind.label.replace(" ", "-"),
         "core": f">={major}.{minor},<{major}.{minor + 1}",
     }

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ..errors import InputError
+from ..errors import CapabilityMissing, InputError
 from ..fidelity import Fidelity
 from ..space import inner, norm, per_sample
 from .adjointness import like
@@ -168,14 +168,18 @@ def conjugate_satisfies_fenchel(subject: Subject) -> None:
 
 @check()
 def claimed_constants_hold(subject: Subject) -> None:
-    """`‖∇D(v) − ∇D(w)‖ ≤ L‖v − w‖` and, where convex, `<∇D(v) − ∇D(w), v − w> ≥ m‖v − w‖²`."""
+    """`‖∇D(v) − ∇D(w)‖ ≤ L‖v − w‖` and, where convex, `<∇D(v) − ∇D(w), v − w> ≥ m‖v − w‖²`.
+
+    On nonnegative predictions: the likelihoods of counts are smooth there alone.
+    """
     fidelity = subject.build()
     v, y = data_for(fidelity)
+    v = v.abs().to(v.dtype)
     smoothness, m = fidelity.smoothness(y), fidelity.strong_convexity(y)
     that(bool((torch.as_tensor(m) >= 0).all()), f"strong_convexity of {subject.label} is {m}; it must be ≥ 0")
     if smoothness is None and not fidelity.convex:
         raise NotPromised("it states no constants")
-    for w in (data_for(fidelity, seed=1)[0], v + 1e-3 * like(v, 3), 0.1 * v, 5 * v):
+    for w in (data_for(fidelity, seed=1)[0].abs().to(v.dtype), v + 1e-3 * like(v, 3).abs(), 0.1 * v, 5 * v):
         change, apart = fidelity.gradient(v, y) - fidelity.gradient(w, y), v - w
         if smoothness is not None:
             ratio = norm(change) / norm(apart) / torch.as_tensor(smoothness).clamp_min(1e-300)
@@ -240,8 +244,15 @@ def _maps(fidelity: Fidelity) -> dict[str, Callable[[Tensor, Tensor], Tensor]]:
 
 
 def _has_prox(fidelity: Fidelity) -> bool:
+    """Whether it has a proximal map, as it is configured."""
     cls = type(fidelity)
-    return cls.prox is not Fidelity.prox or cls.prox_conjugate is not Fidelity.prox_conjugate
+    if cls.prox is Fidelity.prox and cls.prox_conjugate is Fidelity.prox_conjugate:
+        return False
+    try:
+        fidelity.prox(*data_for(fidelity, 1), 1.0)
+    except CapabilityMissing:
+        return False
+    return True
 
 
 def _with_prox(fidelity: Fidelity) -> Fidelity:

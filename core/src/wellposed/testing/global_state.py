@@ -67,7 +67,7 @@ class GlobalState:
             dtype=torch.get_default_dtype(),
             threads=torch.get_num_threads(),
             torch_random=torch.get_rng_state().numpy().tobytes(),
-            numpy_random=repr(np.random.get_state()[1:]).encode(),
+            numpy_random=repr(np.random.get_state(legacy=False)).encode(),
             python_random=hash(random.getstate()),
             gradients=torch.is_grad_enabled(),
             deterministic=torch.are_deterministic_algorithms_enabled(),

@@ -28,7 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
-    for distribution in config.getoption("wellposed_distribution"):
+    for distribution in config.getoption("wellposed_distribution") or ():
         items.extend(_items(session, distribution))
 
 
@@ -67,10 +67,10 @@ class ConformanceItem(pytest.Item):
     def runtest(self) -> None:
         self.case()
 
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *args: Any) -> Any:
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         if isinstance(excinfo.value, AssertionError):
             return f"{self.name}: {excinfo.value}"
-        return super().repr_failure(excinfo, *args)
+        return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[Any, None, str]:
         return self.path, None, self.name

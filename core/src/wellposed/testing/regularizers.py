@@ -223,11 +223,13 @@ def claimed_invariances_hold(subject: Subject) -> None:
     if not regularizer.invariances or "value" not in regularizer.capabilities:
         raise NotPromised("it claims no invariance")
     x = _object(image_space(regularizer))
+    if not _finite(regularizer, x) and "prox" in regularizer.capabilities:
+        x = regularizer.prox(x, 1.0)
     for group in sorted(regularizer.invariances - unknown):
         for what, move in _MOVES[group].items():
             moved = move(x)
             who = f"{subject.label} claims invariance under {group}"
-            at_most(relative(regularizer(moved), regularizer(x)), 1e-9, f"{who}; its value after {what}")
+            at_most(_apart(regularizer(moved), regularizer(x)), 1e-9, f"{who}; its value after {what}")
             if "grad" in regularizer.capabilities:
                 at_most(
                     relative(_inside(regularizer.grad(moved)), _inside(move(regularizer.grad(x)))),
@@ -306,6 +308,12 @@ def _object(space: Space) -> Tensor:
     inner = torch.zeros_like(x)
     inner[..., margin:-margin, margin:-margin] = x[..., margin:-margin, margin:-margin]
     return inner
+
+
+def _apart(first: Tensor, second: Tensor) -> float:
+    """Relative distance of two values; infinite ones are no distance apart from each other."""
+    same = first == second
+    return relative(first.where(~same, 1.0), second.where(~same, 1.0))
 
 
 def _inside(image: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 
 from ..driver import solve
 from ..stopping import Progress, Stop
-from .doubles import GradientStep, QuadraticRegularizer
+from .doubles import GradientStep, Image, QuadraticRegularizer
 from .iterations import run
 from .measure import at_most, that
 from .problems import least_squares
@@ -60,7 +60,7 @@ def selects_samples(subject: Subject) -> None:
 
 def _progress() -> Progress:
     problem, iteration = least_squares(QuadraticRegularizer()).problem, GradientStep()
-    previous = run(iteration, problem, 2)
+    previous: Image = run(iteration, problem, 2)
     state = iteration.step(problem, previous)
     return Progress(problem, iteration, state, previous, state, 3)
 

@@ -1,4 +1,8 @@
-"""What every trainer promises: it trains, repeatably, and a finished run is found again."""
+"""What every trainer promises: it trains, repeatably, and a finished run is found again.
+
+A trainer that fits a learned solver to images needs nothing more. One that trains something else has a
+classmethod `example_task() -> (target, dataset)`, called afresh for each run.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,14 @@ import tempfile
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from ..dataset import Dataset, Sample
+from ..errors import InputError
 from ..trainer import Fitted
 from .doubles import Bumps, DenseOperator, LearnedFilter
 from .measure import same_tensor, that
-from .promise import check
+from .promise import NotPromised, check
 from .subject import Subject
 
 
@@ -22,7 +28,7 @@ def trains_repeatably(subject: Subject) -> None:
         first = _fitted(subject, Path(folder) / "first")
         second = _fitted(subject, Path(folder) / "second")
     that(first.steps > 0, f"{subject.label} says that it did {first.steps} steps")
-    start = dict(_target().named_parameters())
+    start = dict(_task(subject)[0].named_parameters())
     trained = dict(first.target.named_parameters())
     that(
         any(not same_tensor(trained[name].detach(), p.detach()) for name, p in start.items()),
@@ -68,11 +74,18 @@ class _Measured(Dataset):
 
 def _fitted(subject: Subject, folder: Path) -> Fitted:
     folder.mkdir(exist_ok=True)
-    return subject.build(torch.float32).fit(_target(), _Measured(), folder)
+    target, data = _task(subject)
+    try:
+        return subject.build(torch.float32).fit(target, data, folder)
+    except InputError as refusal:
+        if hasattr(subject.cls, "example_task"):
+            raise
+        raise NotPromised(f"it trains no learned solver, and has no example_task(): {refusal}") from refusal
 
 
-def _target() -> LearnedFilter:
-    return Subject("solvers", LearnedFilter).build(torch.float32)
+def _task(subject: Subject) -> tuple[nn.Module, Dataset]:
+    own = getattr(subject.cls, "example_task", None)
+    return own() if own else (Subject("solvers", LearnedFilter).build(torch.float32), _Measured())
 
 
 CHECKS = (trains_repeatably, goes_on_from_its_checkpoint)

@@ -180,9 +180,9 @@ class GradientTrainer(Trainer):
                     parameter -= self.rate / 10 * parameter.grad
             save_file({**target.state_dict(), "step": torch.tensor(step)}, str(checkpoint))
             if observer is not None:
-                observer.step(step, self.steps, {"loss": float(loss)})
+                observer.step(step, self.steps, {"loss": loss.item()})
                 observer.checkpoint(checkpoint, step)
-        return Fitted(target, self.steps, {"loss": float(loss)})
+        return Fitted(target, self.steps, {"loss": loss.item()})
 
 
 class PSNR(Metric):

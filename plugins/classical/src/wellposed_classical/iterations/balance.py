@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 
 import torch
 from torch import Tensor
-from wellposed.space import norm
+from wellposed import Problem
+from wellposed.space import norm, per_sample
 
-_FIRST, _GROWTH = 5, 1.3
-_TRUST, _DECAY = 0.5, 0.95
+from .splitting import Block
+
+_FIRST, _GROWTH = 4, 1.15
+_TRUST, _DECAY = 0.7, 0.97
+_STEEP = 1e4
 
 
 def trust(count: int) -> float:
     """How far the balance moves towards the measured ratio after step `count`; 0 at most steps.
 
-    Updates come at steps 5, 12, 20, …, in intervals that grow by 1.3, and their sizes `0.5·0.95^j` are
+    Updates come at steps 4, 9, 14, …, in intervals that grow by 1.15, and their sizes `0.7·0.97^j` are
     summable, so that the step sizes converge, which the method's convergence needs (Goldstein, Li and
     Yuan 2015, theorem 1).
     """
@@ -44,6 +49,28 @@ def balanced(current: Tensor, primal: Tensor, dual: Tensor, size: float) -> Tens
     usable = torch.isfinite(ratio) & (ratio > 0)
     moved = current * (torch.where(usable, ratio, current) / current) ** size
     return torch.where(usable, moved, current)
+
+
+def rough_solution(problem: Problem, x: Tensor) -> Tensor:
+    """`x`, and where that is zero one step of steepest descent on the squared residual from there."""
+    back = problem.operator.vjp(x, problem.measurement)
+    size = norm(problem.operator(back)).clamp_min(torch.finfo(back.dtype).tiny)
+    back = back * per_sample((norm(back) / size) ** 2, back)
+    return torch.where(torch.as_tensor(per_sample(norm(x) > 0, x)), x, back)
+
+
+def subgradients(problem: Problem, blocks: Sequence[Block], x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+    """`K_i x` at a rough solution and (nearly) subgradients of `g_i` there: the scales of primal and dual.
+
+    `prox_{t g*}(t v)` is a subgradient of `g` at a point that goes to `v` as `t` grows.
+    """
+    guess = rough_solution(problem, x)
+    images = [block.apply(guess) for block in blocks]
+    slopes = []
+    for block, image in zip(blocks, images, strict=True):
+        steep = _STEEP / image.abs().flatten(1).mean(1).clamp_min(torch.finfo(x.dtype).tiny)
+        slopes.append(block.prox_conjugate(image * per_sample(steep, image), steep))
+    return images, slopes
 
 
 def weighted_norm(parts: list[Tensor], squared_weights: list[Tensor]) -> Tensor:

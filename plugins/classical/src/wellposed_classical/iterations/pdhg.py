@@ -9,9 +9,9 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 from wellposed import InputError, Iteration, Problem, State, bookkeeping
-from wellposed.space import norm, per_sample
+from wellposed.space import norm
 
-from .balance import balanced, trust, weighted_norm
+from .balance import balanced, rough_solution, subgradients, trust, weighted_norm
 from .composite import descend
 from .constants import is_shared, keep_step, samples, squared_isometry, start_image
 from .memo import OperatorMemo, placement
@@ -63,7 +63,7 @@ class PDHG(Iteration[PDHGState]):
     )
     requires = frozenset({"split"})
 
-    def __init__(self, primal_step: float | Tensor | None = None, relaxation: float = 1.8) -> None:
+    def __init__(self, primal_step: float | Tensor | None = None, relaxation: float = 1.7) -> None:
         super().__init__()
         if not 0 < relaxation < 2:
             raise InputError(f"PDHG's relaxation lies between 0 and 2; got {relaxation}")
@@ -198,19 +198,8 @@ class PDHG(Iteration[PDHGState]):
         """The ratio of the sizes of a rough solution and of the subgradients there."""
         if self.primal_step is not None:
             return samples(self.primal_step, x).detach()
-        guess = _rough_solution(problem, x)
-        dual = []
-        for block in saddle.blocks:
-            image = block.apply(guess)
-            steep = 1e4 / image.abs().flatten(1).mean(1).clamp_min(torch.finfo(x.dtype).tiny)
-            dual.append(block.prox_conjugate(image * per_sample(steep, image), steep))
-        distance = weighted_norm(dual, [1 / s for s in scales.unbind(1)]) if dual else norm(guess)
+        guess, (_, slopes) = rough_solution(problem, x), subgradients(problem, saddle.blocks, x)
+        if not slopes:
+            return samples(1.0, x)
+        distance = weighted_norm(slopes, [1 / s for s in scales.unbind(1)])
         return balanced(torch.ones_like(distance), norm(guess), distance, 1.0)
-
-
-def _rough_solution(problem: Problem, x: Tensor) -> Tensor:
-    """The start image, and where it is zero a step of steepest descent on the squared residual from there."""
-    back = problem.operator.vjp(x, problem.measurement)
-    size = norm(problem.operator(back)).clamp_min(torch.finfo(back.dtype).tiny)
-    back = back * per_sample((norm(back) / size) ** 2, back)
-    return torch.where(per_sample(norm(x) > 0, x), x, back)  # type: ignore[arg-type]

@@ -16,6 +16,9 @@ _UNIT_IN_RADIANS = {"radian": 1.0, "degree": math.pi / 180}
 #: Gaps this many times wider than the median gap between views are arcs that were not measured.
 _MISSING_ARC = 4.0
 
+#: Views nearer to each other than this (radians) are one view measured twice.
+_SAME_VIEW = 1e-9
+
 
 def view_angles(
     angles: int | Sequence[float],
@@ -56,8 +59,11 @@ def view_cells(angles: np.ndarray, period: float) -> np.ndarray:
     order, gaps = _gaps(angles, period)
     typical = _typical_gap(gaps)
     gaps = np.where(gaps > _MISSING_ARC * typical, typical, gaps)
+    place = np.cumsum(np.append(0, gaps[:-1] > _SAME_VIEW))  # views at one angle share its cell
+    place[place == place[-1]] *= gaps[-1] > _SAME_VIEW
+    shares = np.bincount(place, (gaps + np.roll(gaps, 1)) / 2) / np.bincount(place)
     cells = np.empty_like(angles)
-    cells[order] = (gaps + np.roll(gaps, 1)) / 2
+    cells[order] = shares[place]
     return cells
 
 
@@ -87,7 +93,7 @@ def _gaps(angles: np.ndarray, period: float) -> tuple[np.ndarray, np.ndarray]:
 
 def _typical_gap(gaps: np.ndarray) -> float:
     """The median gap, repeated views left out."""
-    return float(np.median(gaps[gaps > 1e-9]))
+    return float(np.median(gaps[gaps > _SAME_VIEW]))
 
 
 def _checked(angles: np.ndarray) -> np.ndarray:

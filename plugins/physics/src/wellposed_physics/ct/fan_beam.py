@@ -16,7 +16,7 @@ from .backprojection import interpolating_backprojection
 from .engine import EngineName
 from .fan_geometry import FanGeometry
 from .filters import FilterName, filter_sinogram
-from .geometry import middle
+from .geometry import check_lengths, middle
 from .parallel_beam import covering_bins
 from .redundancy import redundancy_weights
 from .tomography import Tomography
@@ -78,6 +78,12 @@ class FanBeam(Tomography):
         engine: EngineName = "auto",
         memory_limit: float = 512.0,
     ) -> None:
+        check_lengths(
+            pixel_size=pixel_size,
+            bin_spacing=bin_spacing,
+            source_origin=source_origin,
+            source_detector=source_detector,
+        )
         magnification = source_detector / source_origin
         spacing = pixel_size * magnification if bin_spacing is None else bin_spacing
         if bins is None:

@@ -30,8 +30,6 @@ class FanGeometry(Geometry):
                 f"the source must stay outside the image: source_origin={self.source_origin:g} is not larger "
                 f"than the image's half diagonal, {self._rim:g}; check that both are in one unit of length"
             )
-        if not self.source_detector > 0:
-            raise InputError(f"source_detector must be positive; {self.source_detector} was given")
 
     @property
     def fan_angles(self) -> np.ndarray:

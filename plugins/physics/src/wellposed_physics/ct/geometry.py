@@ -6,6 +6,7 @@ and image centre; a line is `x cos η + y sin η = s`. Lengths are in the unit o
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -33,9 +34,6 @@ class Geometry:
     def __post_init__(self) -> None:
         if min(self.shape) < 1 or self.bins < 1:
             raise InputError(f"a scan needs pixels and bins; shape={self.shape}, bins={self.bins} were given")
-        for name in ("pixel_size", "bin_spacing"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"{name} must be positive; {getattr(self, name)} was given")
 
     def lines(self, view: np.ndarray, bin: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Normal angle `η` and signed distance `s` (length) of the line of each (view, bin) pair."""
@@ -96,6 +94,13 @@ class Geometry:
     def select(self: G, views: np.ndarray) -> G:
         """The same scan with some of its views."""
         return replace(self, angles=self.angles[views])
+
+
+def check_lengths(**lengths: float | None) -> None:
+    """Raise `InputError` unless all lengths that are given are positive."""
+    for name, length in lengths.items():
+        if length is not None and not 0 < length < math.inf:
+            raise InputError(f"{name} must be a positive length; {length} was given")
 
 
 def middle(bins: int) -> float:

@@ -13,7 +13,7 @@ from .angles import AngleUnit, view_angles, view_cells
 from .backprojection import interpolating_backprojection
 from .engine import EngineName
 from .filters import FilterName, filter_sinogram
-from .geometry import middle
+from .geometry import check_lengths, middle
 from .parallel_geometry import ParallelGeometry
 from .tomography import Tomography
 
@@ -78,6 +78,7 @@ class ParallelBeam(Tomography):
         engine: EngineName = "auto",
         memory_limit: float = 512.0,
     ) -> None:
+        check_lengths(pixel_size=pixel_size, bin_spacing=bin_spacing)
         spacing = pixel_size if bin_spacing is None else bin_spacing
         if bins is None:
             bins = covering_bins(math.hypot(*shape) * pixel_size, spacing)

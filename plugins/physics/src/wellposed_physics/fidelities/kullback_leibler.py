@@ -24,7 +24,7 @@ class KullbackLeibler(Fidelity):
     `check` raises `InputError` for measurements that are complex or negative.
     """
 
-    source = "Csiszár 1991; prox: Chambolle & Pock 2011 / Anthoine et al. 2012, eq. 21"
+    source = "Shepp & Vardi 1982 (likelihood); prox: Combettes & Pesquet 2011, table of proximity operators"
 
     @classmethod
     def examples(cls) -> tuple[dict, ...]:

@@ -20,7 +20,7 @@ class L1(Fidelity):
     `Re<p, y>` on `|p| ≤ w`, infinite elsewhere.
     """
 
-    source = "Nikolova 2004, J. Math. Imaging Vis. 20:99; Chan & Esedoglu 2005, eq. 1.4"
+    source = "Nikolova 2004, J. Math. Imaging Vis. 20:99"
 
     @classmethod
     def examples(cls) -> tuple[dict, ...]:
@@ -56,6 +56,6 @@ class L1(Fidelity):
 def _into_ball(p: Tensor, radius: float | Tensor) -> Tensor:
     """The nearest point of modulus at most `radius`, bin by bin."""
     if not p.is_complex():
-        return torch.maximum(torch.minimum(p, torch.as_tensor(radius)), -torch.as_tensor(radius))
+        return p.clamp(-radius, radius)  # type: ignore[arg-type] - numbers or tensors, both alike
     modulus = p.abs()
     return p * (radius / torch.clamp(modulus, min=torch.finfo(modulus.dtype).tiny)).clamp_max(1)

@@ -20,7 +20,7 @@ class L2(Quadratic):
     convexity `min w`. Raises `InputError` for weights that are negative or do not fit the measurement.
     """
 
-    source = "Gauss 1809; Bauschke & Combettes 2017, table 13.1 and prop. 24.8"
+    source = "Gauss 1809; closed forms: Bauschke & Combettes 2017, Convex Analysis, ch. 24"
 
     @classmethod
     def examples(cls) -> tuple[dict, ...]:

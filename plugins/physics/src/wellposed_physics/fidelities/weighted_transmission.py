@@ -18,7 +18,7 @@ class WeightedTransmission(Quadratic):
     convexity are the largest and smallest weight of each sample.
     """
 
-    source = "Sauer & Bouman 1993, IEEE Trans. Signal Process. 41(2), eq. 8"
+    source = "Sauer & Bouman 1993, IEEE Trans. Signal Process. 41(2):534, the quadratic approximation"
 
     @classmethod
     def examples(cls) -> tuple[dict, ...]:

@@ -23,9 +23,7 @@ class GaussianNoise(Noise):
     Raises `InputError` where `sigma` is negative. Paired with `l2`.
     """
 
-    source = (
-        "Adler & Öktem 2017, Solving ill-posed inverse problems using iterative deep neural networks, sec. 4"
-    )
+    source = "Adler & Öktem 2017, Inverse Problems 33:124007 (noise relative to mean |Ax|)"
 
     @classmethod
     def examples(cls) -> tuple[dict, ...]:

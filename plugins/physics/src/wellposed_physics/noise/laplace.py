@@ -20,9 +20,7 @@ class LaplaceNoise(Noise):
     Raises `InputError` where `scale` is not positive. Paired with `l1`.
     """
 
-    source = (
-        "Laplace 1774; Nikolova 2004, J. Math. Imaging Vis. 20, sec. 1 (its likelihood as ℓ1 data fidelity)"
-    )
+    source = "Nikolova 2004, J. Math. Imaging Vis. 20:99 (the noise whose likelihood is the ℓ1 fidelity)"
 
     @classmethod
     def examples(cls) -> tuple[dict, ...]:

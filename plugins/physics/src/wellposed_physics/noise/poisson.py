@@ -22,7 +22,7 @@ class PoissonNoise(Noise):
     `kullback-leibler`.
     """
 
-    source = "Shepp & Vardi 1982, IEEE Trans. Med. Imaging 1(2), eq. 2.1"
+    source = "Shepp & Vardi 1982, IEEE Trans. Med. Imaging 1(2):113, the emission model"
 
     def __init__(self, gain: float = 1.0) -> None:
         super().__init__()

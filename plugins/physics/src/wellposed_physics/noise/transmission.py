@@ -22,7 +22,7 @@ class TransmissionNoise(Noise):
     `poisson-transmission`; `weighted-transmission` is its quadratic form.
     """
 
-    source = "Sauer & Bouman 1993, IEEE Trans. Signal Process. 41(2), eq. 1; Elbakri & Fessler 2002, eq. 4"
+    source = "Sauer & Bouman 1993, IEEE Trans. Signal Process. 41(2):534, the photon count model"
 
     @classmethod
     def examples(cls) -> tuple[dict, ...]:

@@ -1,0 +1,1 @@
+"""Metrics with every convention named, and their summary over many images."""

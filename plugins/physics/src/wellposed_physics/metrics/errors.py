@@ -1,0 +1,62 @@
+"""Errors relative to the truth; each convention has a name of its own."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from wellposed.errors import InputError
+from wellposed.metric import Metric
+
+from .checks import check_pair, data_ranges, energy, magnitudes, mean_square
+
+
+class RelativeL2(Metric):
+    """`‖x − t‖ / ‖t‖`, one number per image; complex images by their complex difference.
+
+    scikit-image calls it the `euclidean` normalised root mean square error. Raises `InputError` where the
+    truth is 0 everywhere.
+    """
+
+    source = "the relative error in the ℓ² norm"
+    better = "lower"
+
+    def __call__(self, x: Tensor, truth: Tensor) -> Tensor:
+        return _relative_energy(x, truth, self).sqrt()
+
+
+class NMSE(Metric):
+    """`‖x − t‖² / ‖t‖²`, one number per image; complex images by their complex difference.
+
+    The convention of fastMRI. Raises `InputError` where the truth is 0 everywhere.
+    """
+
+    source = "Zbontar et al. 2018, fastMRI, arXiv:1811.08839 (NMSE)"
+    better = "lower"
+
+    def __call__(self, x: Tensor, truth: Tensor) -> Tensor:
+        return _relative_energy(x, truth, self)
+
+
+class NRMSE(Metric):
+    """`(mean|x − t|²)^½ / (max t − min t)`, one number per image, normalised by the truth's range.
+
+    Complex images are compared by magnitude. Raises `InputError` where the truth is constant.
+    """
+
+    source = "the root mean square error over the range of the truth (scikit-image: normalization='min-max')"
+    better = "lower"
+
+    def __call__(self, x: Tensor, truth: Tensor) -> Tensor:
+        check_pair(x, truth, self)
+        x, truth = magnitudes(x), magnitudes(truth)
+        return mean_square(x - truth).sqrt() / data_ranges(truth, None, self)
+
+
+def _relative_energy(x: Tensor, truth: Tensor, metric: Metric) -> Tensor:
+    check_pair(x, truth, metric)
+    whole = energy(truth)
+    if bool((whole == 0).any()):
+        index = int((whole == 0).nonzero()[0])
+        raise InputError(
+            f"{type(metric).__name__}: the true image {index} is 0 everywhere, no error is relative to it"
+        )
+    return energy(x - truth) / whole

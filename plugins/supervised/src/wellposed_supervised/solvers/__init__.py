@@ -1,0 +1,1 @@
+"""Solvers learned from pairs of image and measurement."""

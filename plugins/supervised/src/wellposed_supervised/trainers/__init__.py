@@ -1,0 +1,1 @@
+"""Trainers, and the parts that they are made of."""
