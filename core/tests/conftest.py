@@ -137,5 +137,10 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[CommandLin
 @pytest.fixture
 def toy(bare: CommandLine) -> CommandLine:
     """The command line with the toy plugin installed."""
-    bare.install("wellposed-toy", TOY_ENTRY_POINTS)
+    points = dict(TOY_ENTRY_POINTS)
+    if not any(entry.name == "measurement-file" for entry in registry().entries("datasets")):
+        # An editable install made before the core registered it does not know it.
+        own = {"measurement-file": "wellposed.measurement_file:MeasurementFile"}
+        points["wellposed.datasets"] = {**points["wellposed.datasets"], **own}
+    bare.install("wellposed-toy", points)
     return bare

@@ -120,10 +120,10 @@ def test_compare_puts_all_solvers_on_the_first_problem(toy: Any) -> None:
 
 
 def test_the_demo_takes_in_who_poses_the_same_problem(toy: Any, monkeypatch: Any) -> None:
-    monkeypatch.setenv("WELLPOSED_DISABLE", "wellposed-physics")
+    monkeypatch.setenv("WELLPOSED_DISABLE", "wellposed-classical")
     problem = "data: toy-squares\noperator: toy-blur\nmetrics: [toy-psnr]\n"
     for name, text in (
-        ("physics", problem + "solvers: {adjoint: toy-adjoint}"),
+        ("classical", problem + "solvers: {adjoint: toy-adjoint}"),
         ("same", problem + "solvers: {scaled: toy-scaled, adjoint: toy-adjoint}"),
         ("other", "data: toy-squares\noperator: {use: toy-blur, gain: 2.0}\nsolvers: {other: toy-adjoint}"),
         ("broken", problem + "solvers: {broken: no-such-solver}"),

@@ -93,8 +93,12 @@ def test_installed_hooks_are_loaded_each_alone(bare: Any) -> None:
     point = {"wellposed.hooks": {"main": "hooks_good"}}
     good = "from wellposed.hooks import hookimpl\n@hookimpl\ndef on_epoch(): pass\n"
     bare.install("wellposed-good", point, {"hooks_good": good})
-    bare.install("wellposed-broken", {"wellposed.hooks": {"main": "hooks_broken"}}, {"hooks_broken": "import nowhere\n"})
-    bare.install("wellposed-leaving", {"wellposed.hooks": {"main": "hooks_exit"}}, {"hooks_exit": "raise SystemExit(3)\n"})
+    bare.install(
+        "wellposed-broken", {"wellposed.hooks": {"main": "hooks_broken"}}, {"hooks_broken": "import nowhere\n"}
+    )
+    bare.install(
+        "wellposed-leaving", {"wellposed.hooks": {"main": "hooks_exit"}}, {"hooks_exit": "raise SystemExit(3)\n"}
+    )
     bare.install(
         "wellposed-new",
         {"wellposed.hooks": {"main": "hooks_new"}},

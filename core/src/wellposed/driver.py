@@ -118,6 +118,8 @@ def _loop(
     monitors: Mapping[str, Monitor],
     observer: Callable[[Progress], None] | None,
 ) -> None:
+    if len(run.active) == 0:
+        return
     part = _Part(run, stop, acceleration)
     for count in range(1, stop.iterations + 1):
         if len(run.active) == 0:

@@ -71,9 +71,13 @@ def _print(objects: list[dict[str, Any]]) -> None:
     broken: dict[str, list[str]] = {}
     for row in objects:
         if row["error"]:
-            broken.setdefault(f"{row['distribution']} {row['version']}: {row['error']}", []).append(row["name"])
+            provider = f"{row['distribution']} {row['version']}"
+            told = provider in row["error"]
+            broken.setdefault(f": {row['error']}" if told else f" of {provider}: {row['error']}", []).append(
+                row["name"]
+            )
     for reason, names in broken.items():
-        note(f"{', '.join(names)} of {reason}" if names[0] not in reason else reason)
+        note(f"{', '.join(names)}{reason}")
 
 
 def _cropped(text: str, width: int) -> str:

@@ -11,7 +11,19 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from wellposed import Dataset, Fidelity, Iteration, LinearOperator, Metric, Noise, Operator, Problem, Sample, Space, State
+from wellposed import (
+    Dataset,
+    Fidelity,
+    Iteration,
+    LinearOperator,
+    Metric,
+    Noise,
+    Operator,
+    Problem,
+    Sample,
+    Space,
+    State,
+)
 from wellposed.dataset import generator_of
 from wellposed.solver import DirectSolver
 from wellposed.trainer import Fitted, Trainer

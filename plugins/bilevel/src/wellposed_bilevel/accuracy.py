@@ -34,6 +34,10 @@ class Accuracy(Protocol):
         """Whether the evaluation is accurate enough for a model within `radius`."""
         ...
 
+    def is_lower(self, new: Evaluation, old: Evaluation) -> bool:
+        """Whether the objective at `new` is taken to be lower than at `old`."""
+        ...
+
 
 @dataclass(frozen=True)
 class Dynamic:
@@ -67,6 +71,9 @@ class Dynamic:
     def supports(self, evaluation: Evaluation, radius: float) -> bool:
         return bool(evaluation.bounds.max() <= self.factor * radius**2)
 
+    def is_lower(self, new: Evaluation, old: Evaluation) -> bool:
+        return new.value + new.error < old.value - old.error
+
 
 @dataclass(frozen=True)
 class Tolerance:
@@ -92,6 +99,9 @@ class Tolerance:
     def supports(self, evaluation: Evaluation, radius: float) -> bool:
         return True
 
+    def is_lower(self, new: Evaluation, old: Evaluation) -> bool:
+        return new.value < old.value
+
 
 @dataclass(frozen=True)
 class Iterations:
@@ -116,3 +126,6 @@ class Iterations:
 
     def supports(self, evaluation: Evaluation, radius: float) -> bool:
         return True
+
+    def is_lower(self, new: Evaluation, old: Evaluation) -> bool:
+        return new.value < old.value

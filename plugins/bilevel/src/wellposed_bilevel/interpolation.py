@@ -97,6 +97,14 @@ class InterpolationSet:
         others = (*self.others[:t], evaluation, *self.others[t + 1 :])
         return InterpolationSet(self.centre, others)
 
+    def with_best_centre(self, accuracy: Accuracy) -> InterpolationSet:
+        """The same points with the lowest as centre, where one is surely lower than the centre."""
+        t = min(range(len(self.others)), key=lambda i: self.others[i].value)
+        lowest = self.others[t]
+        if not accuracy.is_lower(lowest, self.centre):
+            return self
+        return InterpolationSet(lowest, (*self.others[:t], self.centre, *self.others[t + 1 :]))
+
     def moved(self, evaluation: Evaluation, radius: float) -> InterpolationSet:
         """The centre moved to `evaluation`; the point that the geometry misses least is dropped."""
         values = self._values(evaluation)

@@ -84,7 +84,7 @@ class LeastSquaresTrustRegion:
         try:
             self.points = self._first_set()
             while self.radius > self.region.final:
-                self.points, resolved = self._iterate(self.points)
+                self.points, resolved = self._iterate(self.points.with_best_centre(self.accuracy))
                 if not resolved:
                     return Ending.FLOOR
                 self.evaluator.retain((self.points.centre, *self.points.others))

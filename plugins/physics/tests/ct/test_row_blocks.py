@@ -82,8 +82,8 @@ def test_sart_sweep_over_blocks_converges(bumps):
     y = operator(truth)
     blocks = operator.row_blocks(8)
     x = torch.zeros_like(truth)
-    for _ in range(60):
+    for _ in range(30):
         for block in blocks:
             residual = (block.restrict(y) - block(x)) / row_sums(block).clamp(min=1e-3)
             x = x + block.adjoint(residual) / column_sums(block)
-    assert float((x - truth).norm() / truth.norm()) < 0.02
+    assert float((x - truth).norm() / truth.norm()) < 0.03

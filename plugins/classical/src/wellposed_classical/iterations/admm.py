@@ -87,8 +87,8 @@ class ADMM(Iteration[ADMMState]):
             weight = quadratic_weight(problem, x)
             curvature = () if weight is None else (weight,)
             blocks = _blocks(problem, curvature)
-            squared = torch.tensor([max(b.norm(x), 1e-30) ** -2 for b in blocks], dtype=x.dtype.to_real())
-            weights = squared.to(x.device).expand(len(x), -1)
+            weights = torch.tensor([1 / n**2 if n > 0 else 1.0 for n in (b.norm(x) for b in blocks)])
+            weights = weights.to(x.device, x.dtype.to_real()).expand(len(x), -1)
             isometry = squared_isometry(problem.operator, x, self.memo)
             penalty = self._first_penalty(problem, blocks, weights, x)
         points = tuple(b.apply(x) for b in blocks)
@@ -138,20 +138,19 @@ class ADMM(Iteration[ADMMState]):
         size = trust(int(count[0]))
         if size == 0.0:
             return replace(state, count=count)
+        weights = state.weights.unbind(1)
+        split = [b.prox(v, 1 / (penalty * w)) for b, v, w in zip(blocks, state.points, weights, strict=True)]
         with torch.no_grad():
-            weights = state.weights.unbind(1)
-            steps = [1 / (penalty * w) for w in weights]
-            split = [b.prox(v, s) for b, v, s in zip(blocks, state.points, steps, strict=True)]
             scaled = [(v - z) * per_sample(penalty, v) for v, z in zip(state.points, split, strict=True)]
-            before = len(blocks)
-            primal = [new - old for new, old in zip(split, state.anchor[:before], strict=True)]
-            dual = [new - old for new, old in zip(scaled, state.anchor[before:], strict=True)]
-            ratio = weighted_norm(dual, list(weights)), weighted_norm(primal, list(weights))
-            adapted = balanced(penalty, *ratio, size)
+            travelled = [new - old for new, old in zip((*split, *scaled), state.anchor, strict=True)]
+            primal = weighted_norm(travelled[: len(blocks)], list(weights))
+            dual = weighted_norm(travelled[len(blocks) :], list(weights))
+            adapted = balanced(penalty, dual, primal, size)
+            anchor = (*(z.detach() for z in split), *scaled)
         points = tuple(
             z + (v - z) * per_sample(penalty / adapted, v) for v, z in zip(state.points, split, strict=True)
         )
-        return replace(state, points=points, penalty=adapted, anchor=(*split, *scaled), count=count)
+        return replace(state, points=points, penalty=adapted, anchor=anchor, count=count)
 
     def _first_penalty(self, problem: Problem, blocks: list[Block], weights: Tensor, x: Tensor) -> Tensor:
         """The ratio of the sizes of subgradients at a rough solution and of its analysis."""
@@ -159,7 +158,7 @@ class ADMM(Iteration[ADMMState]):
             return samples(self.penalty, x).detach()
         if not blocks:
             return samples(1.0, x)
-        images, slopes = subgradients(problem, blocks, x)
+        _, images, slopes = subgradients(problem, blocks, x)
         shares = weights.unbind(1)
         dual = weighted_norm(slopes, [1 / w for w in shares])
         return balanced(torch.ones_like(dual), dual, weighted_norm(images, list(shares)), 1.0)

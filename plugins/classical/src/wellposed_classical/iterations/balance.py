@@ -51,29 +51,31 @@ def balanced(current: Tensor, primal: Tensor, dual: Tensor, size: float) -> Tens
     return torch.where(usable, moved, current)
 
 
-def rough_solution(problem: Problem, x: Tensor) -> Tensor:
-    """`x`, and where that is zero one step of steepest descent on the squared residual from there."""
-    back = problem.operator.vjp(x, problem.measurement)
-    size = norm(problem.operator(back)).clamp_min(torch.finfo(back.dtype).tiny)
-    back = back * per_sample((norm(back) / size) ** 2, back)
-    return torch.where(torch.as_tensor(per_sample(norm(x) > 0, x)), x, back)
-
-
-def subgradients(problem: Problem, blocks: Sequence[Block], x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-    """`K_i x` at a rough solution and (nearly) subgradients of `g_i` there: the scales of primal and dual.
+def subgradients(
+    problem: Problem, blocks: Sequence[Block], x: Tensor
+) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+    """A rough solution, its images `K_i x` and (nearly) subgradients of `g_i` there: primal and dual scales.
 
     `prox_{t g*}(t v)` is a subgradient of `g` at a point that goes to `v` as `t` grows.
     """
-    guess = rough_solution(problem, x)
+    guess = _rough_solution(problem, x)
     images = [block.apply(guess) for block in blocks]
     slopes = []
     for block, image in zip(blocks, images, strict=True):
         steep = _STEEP / image.abs().flatten(1).mean(1).clamp_min(torch.finfo(x.dtype).tiny)
         slopes.append(block.prox_conjugate(image * per_sample(steep, image), steep))
-    return images, slopes
+    return guess, images, slopes
 
 
 def weighted_norm(parts: list[Tensor], squared_weights: list[Tensor]) -> Tensor:
     """`√Σ w_i ‖p_i‖²` of each sample."""
     squares = [w * norm(p) ** 2 for p, w in zip(parts, squared_weights, strict=True)]
     return torch.stack(squares).sum(0).sqrt()
+
+
+def _rough_solution(problem: Problem, x: Tensor) -> Tensor:
+    """`x`, and where that is zero one step of steepest descent on the squared residual from there."""
+    back = problem.operator.vjp(x, problem.measurement)
+    size = norm(problem.operator(back)).clamp_min(torch.finfo(back.dtype).tiny)
+    back = back * per_sample((norm(back) / size) ** 2, back)
+    return torch.where(torch.as_tensor(per_sample(norm(x) > 0, x)), x, back)

@@ -11,7 +11,7 @@ from torch import Tensor
 from wellposed import InputError, Iteration, Problem, State, bookkeeping
 from wellposed.space import norm
 
-from .balance import balanced, rough_solution, subgradients, trust, weighted_norm
+from .balance import balanced, subgradients, trust, weighted_norm
 from .composite import descend
 from .constants import is_shared, keep_step, samples, squared_isometry, start_image
 from .memo import OperatorMemo, placement
@@ -198,8 +198,8 @@ class PDHG(Iteration[PDHGState]):
         """The ratio of the sizes of a rough solution and of the subgradients there."""
         if self.primal_step is not None:
             return samples(self.primal_step, x).detach()
-        guess, (_, slopes) = rough_solution(problem, x), subgradients(problem, saddle.blocks, x)
-        if not slopes:
+        if not saddle.blocks:
             return samples(1.0, x)
+        guess, _, slopes = subgradients(problem, saddle.blocks, x)
         distance = weighted_norm(slopes, [1 / s for s in scales.unbind(1)])
         return balanced(torch.ones_like(distance), norm(guess), distance, 1.0)

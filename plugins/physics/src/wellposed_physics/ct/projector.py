@@ -41,11 +41,11 @@ class Projector(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Sinograms `(B, C, views, bins)` of images `(B, C, rows, columns)`."""
-        return _Transposable.apply(x, self._project, self._backproject)  # type: ignore[no-any-return]
+        return _transposable(x, self._project, self._backproject)
 
     def adjoint(self, y: Tensor) -> Tensor:
         """The transpose of `forward`."""
-        return _Transposable.apply(y, self._backproject, self._project)  # type: ignore[no-any-return]
+        return _transposable(y, self._backproject, self._project)
 
     def _project(self, x: Tensor) -> Tensor:
         return self.engine.project(x.flatten(0, 1)).unflatten(0, x.shape[:2])
@@ -55,6 +55,12 @@ class Projector(nn.Module):
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_built": None}
+
+
+def _transposable(x: Tensor, apply: Callable[[Tensor], Tensor], transpose: Callable) -> Tensor:
+    if torch.is_grad_enabled() and x.requires_grad:
+        return _Transposable.apply(x, apply, transpose)  # type: ignore[no-any-return]
+    return apply(x)
 
 
 class _Transposable(torch.autograd.Function):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -38,17 +39,22 @@ class SparseEngine(Engine):
         pixels = geometry.shape[0] * geometry.shape[1]
         self.matrix = _Rows(matrix, pixels, reference.device)
         self.transpose = _Rows(_transposed(matrix), len(reduction.base), reference.device)
-        self.source = torch.from_numpy(reduction.source).to(reference.device)
+        table = np.full(len(reduction.base) * self.copies, geometry.views * geometry.bins)
+        table[reduction.source] = np.arange(len(reduction.source))
+        self.orbit_of_ray = torch.from_numpy(reduction.source).to(reference.device)
+        self.ray_of_orbit = torch.from_numpy(table).to(reference.device)
 
     def project(self, images: Tensor) -> Tensor:
-        return torch.cat([self._project(part) for part in images.split(self._images_at_once)])
+        return _in_parts(self._project, images, self._images_at_once)
 
     def backproject(self, sinograms: Tensor) -> Tensor:
-        return torch.cat([self._backproject(part) for part in sinograms.split(self._images_at_once)])
+        return _in_parts(self._backproject, sinograms, self._images_at_once)
 
     @property
     def stored_bytes(self) -> int:
-        return self.matrix.stored_bytes + self.transpose.stored_bytes + tensor_bytes(self.source)
+        return (
+            self.matrix.stored_bytes + self.transpose.stored_bytes + tensor_bytes(self.orbit_of_ray, self.ray_of_orbit)
+        )
 
     @property
     def copies(self) -> int:
@@ -62,13 +68,13 @@ class SparseEngine(Engine):
 
     def _project(self, images: Tensor) -> Tensor:
         orbits = self.matrix.times(self._unfold(images).flatten(0, 1).flatten(1))
-        rays = _rows_of(orbits, len(images)).index_select(0, self.source)
-        return rays.reshape(-1, len(images)).t().reshape(len(images), self.geometry.views, self.geometry.bins)
+        rays = _select(orbits.view(-1, len(images)), self.orbit_of_ray)
+        return rays.t().reshape(len(images), self.geometry.views, self.geometry.bins)
 
     def _backproject(self, sinograms: Tensor) -> Tensor:
         rays = sinograms.flatten(1).t()
-        orbits = rays.new_zeros(self.matrix.shape[0], self.copies * len(sinograms))
-        _rows_of(orbits, len(sinograms)).index_copy_(0, self.source, rays.squeeze(1))
+        rays = torch.cat([rays, rays.new_zeros(1, len(sinograms))])  # what no ray is stored at reads a zero
+        orbits = _select(rays, self.ray_of_orbit).view(self.matrix.shape[0], -1)
         columns = self.transpose.times(orbits)
         return self._fold(columns.reshape(*self.geometry.shape, self.copies, len(sinograms)))
 
@@ -78,20 +84,20 @@ class SparseEngine(Engine):
         copies = images.new_empty(*self.geometry.shape, self.copies, len(images))
         turned = copies[:, :, len(self.plain) :]
         for k, flips in enumerate(self.plain):
-            copies[:, :, k] = pixels.flip(flips)
+            copies[:, :, k] = _flipped(pixels, flips)
         if self.transposed == self.plain:
             turned.copy_(copies[:, :, : len(self.plain)].transpose(0, 1))
         else:
             for k, flips in enumerate(self.transposed):
-                turned[:, :, k] = pixels.flip(flips).transpose(0, 1)
+                turned[:, :, k] = _flipped(pixels, flips).transpose(0, 1)
         return copies
 
     def _fold(self, copies: Tensor) -> Tensor:
-        """The transpose of `_unfold`: the sum of all copies, each moved back, `(n, rows, columns)`."""
+        """The transpose of `_unfold`: the sum of all copies, each moved back, `(n, rows, columns)`; spoils them."""
         plain = copies[:, :, : len(self.plain)]
         turned = copies[:, :, len(self.plain) :].transpose(0, 1)
         if self.transposed == self.plain:
-            total = _summed(plain + turned, self.plain)
+            total = _summed(plain.add_(turned), self.plain)
         elif self.transposed:
             total = _summed(plain, self.plain) + _summed(turned, self.transposed)
         else:
@@ -99,18 +105,26 @@ class SparseEngine(Engine):
         return total.permute(2, 0, 1)
 
 
+def _in_parts(apply: Callable[[Tensor], Tensor], tensors: Tensor, size: int) -> Tensor:
+    """`apply` to at most `size` samples at once."""
+    if len(tensors) <= size:
+        return apply(tensors)
+    return torch.cat([apply(part) for part in tensors.split(size)])
+
+
+def _select(table: Tensor, rows: Tensor) -> Tensor:
+    """Some rows of a table; one column is selected from as a vector, which is four times faster."""
+    return table.squeeze(1).index_select(0, rows).view(len(rows), -1)
+
+
+def _flipped(pixels: Tensor, axes: tuple[int, ...]) -> Tensor:
+    return pixels.flip(axes) if axes else pixels
+
+
 def _summed(copies: Tensor, flips: tuple[tuple[int, ...], ...]) -> Tensor:
     """The sum over the third dimension, each part flipped as `flips` says."""
-    parts = [part.flip(axes) if axes else part for part, axes in zip(copies.unbind(2), flips, strict=True)]
-    total = parts[0]
-    for part in parts[1:]:
-        total = total + part
-    return total
-
-
-def _rows_of(table: Tensor, n: int) -> Tensor:
-    """`(rays, copies · n)` seen as `(rays · copies, n)`; without the last dimension where `n = 1` (faster)."""
-    return table.view(-1, n).squeeze(1)
+    first, *others = (_flipped(part, axes) for part, axes in zip(copies.unbind(2), flips, strict=True))
+    return sum(others, first)
 
 
 class _Rows:

@@ -1,0 +1,208 @@
+"""`wellposed reconstruct`: one's own files in, images out, and sentences where they do not fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from wellposed.errors import InputError, ShapeError
+from wellposed.measurement_file import fitted
+from wellposed.space import Space
+
+SIZE = 24
+
+
+@pytest.fixture
+def image(toy: Any) -> np.ndarray:
+    """A square; its files `y.npy` (blurred), `k.npy` (transformed) lie in the working folder."""
+    x = np.zeros((SIZE, SIZE), np.float32)
+    x[5:12, 8:15] = 1
+    np.save("y.npy", (np.roll(x, 1, -1) + x + np.roll(x, -1, -1)) / 3)
+    np.save("k.npy", np.fft.fft2(x, norm="ortho").astype(np.complex64))
+    np.save("x.npy", x)
+    return x
+
+
+BLUR = ["reconstruct", "--operator", "toy-blur", "--measurement", "y.npy"]
+DESCENT = "{use: iterative, iteration: toy-descent, fidelity: toy-least-squares, stop: {iterations: 300}}"
+
+
+def test_an_operator_and_a_solver_are_enough(toy: Any, image: np.ndarray) -> None:
+    done = toy(*BLUR, "size=24", "--solver", DESCENT, "--reference", "x.npy", "metrics=[toy-psnr]", "--out", "out")
+    assert done.code == 0, done.errors
+    (path,) = Path("out/reconstructions").iterdir()
+    assert np.abs(np.load(path)[0] - image).max() < 0.1  # the blur leaves some frequencies out
+    assert Path("out/figures/overview.png").is_file()
+    assert Path("out/report.html").is_file()
+
+
+def test_the_written_recipe_runs_again(toy: Any, image: np.ndarray) -> None:
+    toy(*BLUR, "--solver", "toy-adjoint", "--out", "one")
+    assert yaml.safe_load(Path("one/recipe.yaml").read_text())["data"]["path"] == str(Path("y.npy").absolute())
+    assert toy("run", "one/recipe.yaml", "--out", "two").code == 0
+    name = "reconstructions/y.toy-adjoint.npy"
+    np.testing.assert_array_equal(np.load(f"one/{name}"), np.load(f"two/{name}"))
+
+
+def test_complex_data_as_complex_numbers_or_as_pairs(toy: Any, image: np.ndarray) -> None:
+    k = np.load("k.npy")
+    np.save("pairs.npy", np.stack([k.real, k.imag], -1))
+    for file in ("k.npy", "pairs.npy"):
+        done = toy(
+            "reconstruct",
+            "--operator",
+            "toy-transform",
+            "--measurement",
+            file,
+            "--solver",
+            "toy-adjoint",
+            "--out",
+            file[0],
+        )
+        assert done.code == 0, done.errors
+        found = np.load(next(Path(f"{file[0]}/reconstructions").iterdir()))
+        np.testing.assert_allclose(found[0], image, atol=1e-5)
+
+
+def test_operator_and_solvers_from_files_and_recipes(toy: Any, image: np.ndarray) -> None:
+    Path("blur.yaml").write_text("use: toy-blur\ngain: 1.0\n")
+    Path("descent.yaml").write_text(DESCENT)
+    done = toy(
+        "reconstruct",
+        "--operator",
+        "blur.yaml",
+        "--measurement",
+        "y.npy",
+        "--solver",
+        "descent.yaml",
+        "--out",
+        "out",
+        "--json",
+    )
+    assert [entry["solver"] for entry in done.json["results"]] == ["descent"]
+    done = toy("reconstruct", "toy/squares", "--measurement", "y.npy", "gain=0.5", "seed=3", "--out", "two", "--json")
+    assert [entry["solver"] for entry in done.json["results"]] == ["adjoint", "descent"]
+    recipe = yaml.safe_load(Path("two/recipe.yaml").read_text())
+    assert recipe["data"]["operator"] == {"use": "toy-blur", "gain": 0.5}
+    assert recipe["seed"] == 3
+
+
+def test_several_measurements_in_one_file(toy: Any, image: np.ndarray) -> None:
+    y = np.load("y.npy")
+    np.save("y.npy", np.stack([y, 2 * y, 3 * y]))
+    document = toy(*BLUR, "--solver", "toy-adjoint", "samples=3", "--out", "out", "--json").json
+    assert [row["sample"] for row in document["rows"]] == ["y-0", "y-1", "y-2"]
+
+
+def test_the_array_that_fits_is_found_in_the_file(toy: Any, image: np.ndarray) -> None:
+    y = np.load("y.npy")
+    np.savez("y.npz", angles=np.arange(9.0), data=y)
+    command = ["reconstruct", "--operator", "toy-blur", "--solver", "toy-adjoint", "--measurement", "y.npz"]
+    assert toy(*command, "--out", "out").code == 0
+    np.savez("y.npz", data=y, other=y)
+    done = toy(*command, "--out", "two")
+    assert done.code == 2
+    assert "data, other fit" in done.errors
+    assert toy(*command, "--key", "other", "--out", "two").code == 0
+
+
+def test_the_image_alone_can_be_saved(toy: Any, image: np.ndarray) -> None:
+    assert toy(*BLUR, "--solver", "toy-adjoint", "--out", "out", "--save", "image.npy").code == 0
+    assert np.load("image.npy").shape == (SIZE, SIZE)
+    for arguments, sentence in (
+        (["--solver", "toy-adjoint", "--save", "image.docx"], "extension"),
+        (["--solver", "toy-adjoint", "--save", "no/image.npy"], "no folder"),
+        (["--solver", "toy-adjoint", "--solver", "toy-scaled", "--save", "image.npy"], "one --solver"),
+    ):
+        done = toy(*BLUR, *arguments)
+        assert done.code == 2
+        assert sentence in done.errors
+
+
+def test_measurements_that_are_no_numbers_are_told(toy: Any, image: np.ndarray) -> None:
+    y = np.load("y.npy")
+    y[3, 3] = np.nan
+    np.save("y.npy", y)
+    for solver in ("toy-adjoint", DESCENT):
+        done = toy(*BLUR, "--solver", solver, "--out", "out", "--overwrite")
+        assert done.code == 1
+        assert "non finite measurement (y). The measurement holds NaN or infinite entries" in done.errors
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["reconstruct"], "--measurement FILE is missing. For example"),
+        (["reconstruct", "--measurement", "y.npy"], "--operator NAME is missing"),
+        (BLUR, "--solver NAME is missing"),
+        ([*BLUR, "--solver", "toy-adjiont"], "did you mean toy-adjoint"),
+        ([*BLUR, "--solver", "toy-adjoint", "sizes=3"], "Blur takes no argument 'sizes'; did you mean size?"),
+        ([*BLUR, "--solver", "toy-adjoint", "size=10"], "holds 24 × 24 numbers; Blur measures 1 × 10 × 10"),
+        ([*BLUR, "--solver", "toy-adjoint", "size=3", "extra"], "'extra' is neither a setting"),
+        ([*BLUR, "--solver", "toy-adjoint", "--transpose", "1,1"], "no order of 0 … 1"),
+        ([*BLUR, "--solver", "toy-adjoint", "--transpose", "a"], "--transpose takes an order of axes"),
+        ([*BLUR, "--solver", "toy-adjoint", "--key", "a"], "holds one array and no keys"),
+        ([*BLUR, "--solver", "no.yaml"], "there is no such file for the solver"),
+        ([*BLUR, "--solver", "{use"], "not valid YAML"),
+        (["reconstruct", "--operator", "toy-blur", "--measurement", "no.npy", "--solver", "toy-adjoint"], "no file"),
+        (
+            ["reconstruct", "--operator", "toy-blur", "--measurement", "k.npy", "--solver", "toy-adjoint"],
+            "complex numbers",
+        ),
+        (["reconstruct", "--operator", "toy-blur", "--measurement", "empty.npy", "--solver", "toy-adjoint"], "empty"),
+    ],
+)
+def test_bad_input_gets_a_sentence(toy: Any, image: np.ndarray, arguments: list[str], sentence: str) -> None:
+    Path("empty.npy").touch()
+    done = toy(*arguments)
+    assert done.code == 2
+    assert sentence in done.errors
+    assert done.errors.count("\n") == 1
+    assert not Path("runs").exists()
+
+
+# Fitting arrays to spaces -------------------------------------------------------------------------
+
+
+def fit(
+    *shape: int, dtype: Any = np.float32, to: tuple[int, ...] = (1, 30, 20), field: torch.dtype = torch.float32
+) -> Any:
+    return fitted(np.ones(shape, dtype), Space(to, field), "file", "Radon", "measures")
+
+
+def test_axes_of_length_one_do_not_matter() -> None:
+    for shape in ((30, 20), (1, 30, 20), (1, 1, 30, 20), (30, 1, 20)):
+        assert fit(*shape).shape == (1, 1, 30, 20)
+    assert fit(7, 30, 20).shape == (7, 1, 30, 20)
+    assert fit(7, 1, 30, 20).shape == (7, 1, 30, 20)
+
+
+def test_values_are_not_moved() -> None:
+    array = np.arange(600.0).reshape(30, 20)
+    assert torch.equal(fitted(array, Space((1, 30, 20)), "f", "R", "m")[0, 0], torch.from_numpy(array))
+
+
+def test_integers_become_numbers_and_double_stays_double() -> None:
+    assert fit(30, 20, dtype=np.uint16).dtype == torch.float32
+    assert fit(30, 20, dtype=np.float64).dtype == torch.float64
+    assert fit(30, 20, dtype=np.complex128, field=torch.complex64).dtype == torch.complex128
+    assert fit(30, 20, field=torch.complex64).dtype == torch.complex64
+
+
+def test_transposed_arrays_are_refused_with_the_order_that_fits() -> None:
+    with pytest.raises(ShapeError, match=r"20 × 30 numbers; Radon measures 1 × 30 × 20\. .*order 1,0"):
+        fit(20, 30)
+
+
+def test_other_misfits_are_refused() -> None:
+    with pytest.raises(ShapeError, match="sizes agree"):
+        fit(30, 21)
+    with pytest.raises(ShapeError, match="complex"):
+        fit(30, 20, dtype=np.complex64)
+    with pytest.raises(InputError):
+        fit(2, 3, 30, 20)

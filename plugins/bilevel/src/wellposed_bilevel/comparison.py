@@ -1,0 +1,128 @@
+"""Several bilevel trainings side by side: what each found, and what it cost.
+
+`python -m wellposed_bilevel.comparison RECIPE … [--level F] [--set KEY.PATH=VALUE]` trains each recipe and
+writes a table to stdout. `--level` adds the work until the exact objective was first at most `F`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from wellposed import InputError, WellposedError
+from wellposed.cli.train import training_data
+from wellposed.experiment import prepare
+from wellposed.recipes import build, load_recipe
+
+from .evaluation import Evaluation
+from .lower_level import Demand
+from .trainers.derivative_free import DerivativeFree
+from .trainers.implicit import ImplicitGradient
+from .transcript import evaluation_of, read_transcript
+from .upper_level import UpperLevel
+
+#: Certified accuracy of the lower level where the exact objective is measured, and the iterations allowed for it.
+_EXACT = Demand(accuracy=1e-7, iterations=200_000)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One training. `objective`: exact at what was found. `work`: lower-level iterations, summed over the images.
+
+    `products`: Hessian products of an implicit gradient, as many passes over the images again.
+    `work_to_level`: `None` where the level was not reached. `seconds`: process time of the training alone.
+    """
+
+    name: str
+    objective: float
+    evaluations: int
+    work: int
+    products: int
+    work_to_level: int | None
+    seconds: float
+
+
+def train_and_measure(source: str, settings: Sequence[str], level: float | None) -> Row:
+    """Train the recipe `source` in a new folder and measure the result exactly."""
+    recipe = load_recipe(source, settings)
+    if recipe.training is None:
+        raise InputError(f"{source} has no 'training', so there is nothing to compare")
+    experiment = prepare(recipe)
+    trainer = build("trainers", recipe.training.trainer, "training.trainer")
+    if not isinstance(trainer, DerivativeFree | ImplicitGradient):
+        raise InputError(f"{source} trains by {type(trainer).__name__}, which is no bilevel trainer")
+    data = training_data(recipe, experiment)
+    target = experiment.solvers[recipe.training.target]
+    with tempfile.TemporaryDirectory() as name:
+        begun = time.process_time()
+        fitted = trainer.fit(target, data, Path(name))
+        seconds = time.process_time() - begun
+        entries = read_transcript(Path(name))
+    problem = UpperLevel.pose(target, data, trainer.space, trainer.penalty)
+    evaluations = [evaluation_of(entry) for entry in entries]
+    best = min(evaluations, key=lambda e: abs(e.value - fitted.metrics["objective"]))
+    return Row(
+        name=source,
+        objective=_exact(problem, best),
+        evaluations=fitted.steps,
+        work=sum(e.work for e in evaluations),
+        products=sum(int(entry.get("hessian_products", 0)) for entry in entries),
+        work_to_level=None if level is None else _work_to(level, problem, evaluations),
+        seconds=seconds,
+    )
+
+
+def table(rows: Sequence[Row], level: float | None) -> str:
+    """The rows as a Markdown table."""
+    reached = "" if level is None else f" iterations to f ≤ {level:g} |"
+    head = f"| recipe | exact f | evaluations | lower-level iterations |{reached} Hessian products | CPU s |"
+    lines = [head, "|" + "---|" * (head.count("|") - 1)]
+    for row in rows:
+        to_level = "" if level is None else f" {_count(row.work_to_level)} |"
+        lines.append(
+            f"| {row.name} | {row.objective:.4f} | {row.evaluations} | {_count(row.work)} |{to_level} "
+            f"{_count(row.products)} | {row.seconds:.1f} |"
+        )
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m wellposed_bilevel.comparison", description=__doc__)
+    parser.add_argument("recipes", nargs="+", metavar="RECIPE")
+    parser.add_argument("--level", type=float)
+    parser.add_argument("--set", dest="settings", action="append", default=[], metavar="KEY.PATH=VALUE")
+    given = parser.parse_args(arguments)
+    try:
+        rows = [train_and_measure(source, given.settings, given.level) for source in given.recipes]
+    except WellposedError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
+    sys.stdout.write(table(rows, given.level) + "\n")
+    return 0
+
+
+def _exact(problem: UpperLevel, evaluation: Evaluation) -> float:
+    return problem.evaluate(evaluation.index, evaluation.point, _EXACT, None)[0].value
+
+
+def _work_to(level: float, problem: UpperLevel, evaluations: Sequence[Evaluation]) -> int | None:
+    """Work up to the first evaluation that says `f ≤ level` and is right."""
+    work = 0
+    for evaluation in evaluations:
+        work += evaluation.work
+        if evaluation.value <= level and _exact(problem, evaluation) <= level:
+            return work
+    return None
+
+
+def _count(value: int | None) -> str:
+    return "–" if value is None else f"{value:,}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

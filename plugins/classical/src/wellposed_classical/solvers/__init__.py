@@ -1,0 +1,1 @@
+"""Direct solvers: the image in one go, without an objective."""

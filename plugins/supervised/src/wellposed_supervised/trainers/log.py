@@ -1,0 +1,38 @@
+"""The training's metrics as JSON lines."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+NAME = "metrics.jsonl"
+
+
+class MetricsLog:
+    """`metrics.jsonl`: one object per line, each with its `step`; the same after a resume as without one."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / NAME
+
+    def begin(self, step: int) -> None:
+        """Go on after step `step`: what a killed process logged beyond its last checkpoint is taken out."""
+        lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
+        kept = [line for line in lines if _step_of(line) <= step]
+        temporary = self.path.with_name(f".{NAME}")
+        temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+        os.replace(temporary, self.path)
+
+    def write(self, step: int, values: Mapping[str, Any]) -> None:
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": step, **values}) + "\n")
+
+
+def _step_of(line: str) -> float:
+    """The step of a line; beyond any where the line was cut off by a kill."""
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return float("inf")
