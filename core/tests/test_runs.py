@@ -28,6 +28,12 @@ def write(target: Path, text: str, overwrite: bool = False) -> None:
         run.write_text("recipe.yaml", text)
 
 
+def write_and_stop(directory: RunDirectory) -> None:
+    with directory as run:
+        run.write_text("state", "half")
+        raise KeyboardInterrupt
+
+
 def gone_process() -> int:
     """The number of a process that has ended."""
     process = subprocess.Popen([sys.executable, "-c", ""])
@@ -51,9 +57,8 @@ def test_permissions_are_those_of_a_new_folder(tmp_path: Path) -> None:
 
 
 def test_nothing_is_left_of_a_run_that_fails(tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), RunDirectory(tmp_path / "made/for/it/run") as run:
-        run.write_text("recipe.yaml", "")
-        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        write_and_stop(RunDirectory(tmp_path / "made/for/it/run"))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -171,9 +176,8 @@ def test_killed_at_any_moment_it_is_complete_or_absent(tmp_path: Path, overwrite
 
 
 def test_unfinished_work_stays_for_the_next_attempt(tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), ResumableRunDirectory(tmp_path / "run") as run:
-        run.write_text("state", "half")
-        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        write_and_stop(ResumableRunDirectory(tmp_path / "run"))
     assert not (tmp_path / "run").exists()
     with ResumableRunDirectory(tmp_path / "run") as run:
         assert (run.folder / "state").read_text() == "half"

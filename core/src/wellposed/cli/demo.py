@@ -37,7 +37,8 @@ def demo_recipe() -> Recipe:
     shipped = [entry.name for entry in all_recipes() if entry.name.endswith("/demo")]
     if BASE not in shipped:
         raise InputError(
-            "the demo needs simulated CT data and classical solvers; run: pip install wellposed-physics wellposed-classical"
+            "the demo needs simulated CT data and classical solvers; "
+            "run: pip install wellposed-physics wellposed-classical"
         )
     base = load_recipe(BASE)
     taking_part = [(BASE.removesuffix("/demo"), base)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, ValidationError
+from pydantic import ConfigDict, PydanticSchemaGenerationError, PydanticUserError, TypeAdapter, ValidationError
 
 from ..errors import RecipeError
 from .model import explain
@@ -22,10 +22,19 @@ def checked_value(hint: Any, value: Any, where: str) -> Any:
     except (TypeError, ValueError):
         raise RecipeError(f"a {type(value).__name__} cannot stand here; write a number, text or list", where) from None
     try:
-        adapter = TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True, strict=True))
+        adapter = _adapter(hint)
     except PydanticSchemaGenerationError:
         raise RecipeError(f"this argument ({hint}) cannot be given in a recipe", where) from None
     try:
         return adapter.validate_json(text)
     except ValidationError as error:
         raise RecipeError(explain(error), where) from None
+
+
+def _adapter(hint: Any) -> TypeAdapter:
+    try:
+        return TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True, strict=True))
+    except PydanticUserError as error:
+        if error.code != "type-adapter-config-unused":
+            raise
+        return TypeAdapter(hint)  # a dataclass configures itself (`__pydantic_config__`) and refuses another configuration

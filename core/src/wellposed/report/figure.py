@@ -39,7 +39,7 @@ def save_overview(path: Path, results: Results, sample: SampleResult, display: D
         _draw(axis, title, Picture(values, window, display.colormap), box)
     for axis in list(figure.axes)[len(images) :]:
         axis.set_axis_off()
-    figure.savefig(path, dpi=_DPI)
+    figure.savefig(path, dpi=_DPI, bbox_inches="tight", pad_inches=0.05)
 
 
 def _draw(axis: Any, title: str, picture: Picture, box: tuple[int, int, int, int]) -> None:
@@ -50,7 +50,7 @@ def _draw(axis: Any, title: str, picture: Picture, box: tuple[int, int, int, int
     axis.set_xticks([])
     axis.set_yticks([])
     axis.spines[:].set_visible(False)
-    inset = axis.inset_axes((0.62, 0.0, 0.38, 0.38 * picture.width / picture.height))
+    inset = axis.inset_axes(_opposite_corner(picture, box))
     inset.imshow(_shown(picture.crop(box)), **style)
     inset.set_xticks([])
     inset.set_yticks([])
@@ -59,6 +59,16 @@ def _draw(axis: Any, title: str, picture: Picture, box: tuple[int, int, int, int
 
     row, column, height, width = box
     axis.add_patch(Rectangle((column - 0.5, row - 0.5), width, height, fill=False, color="#ffcf33", linewidth=0.8))
+
+
+def _opposite_corner(picture: Picture, box: tuple[int, int, int, int]) -> tuple[float, float, float, float]:
+    """Where the inset hides the zoomed region least: the corner across from it, as shares of the picture."""
+    row, column, height, width = box
+    share = 0.36
+    tall = min(share * picture.width / picture.height * height / width, 0.5)
+    left = 0.0 if column + width / 2 > picture.width / 2 else 1.0 - share
+    bottom = 0.0 if row + height / 2 < picture.height / 2 else 1.0 - tall
+    return left, bottom, share, tall
 
 
 def _shown(picture: Picture) -> Any:

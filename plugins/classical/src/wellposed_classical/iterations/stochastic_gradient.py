@@ -28,17 +28,17 @@ class StochasticGradient(Iteration[StochasticState]):
     """`x ← x − s_k (A_b*∇D_b(A_b x, y_b) + ∇R(x)/n)` with one of `n` blocks `b` of the measurement a step.
 
     Images `(B, *domain.shape)`; the fidelity is a sum over bins, as every registered one is. Each epoch
-    visits all blocks once, in an order drawn from `seed` and the number of the epoch. Step sizes
-    `s_k = s_0/(1 + decay·e)` in epoch `e`; `decay` 0 keeps them, which reaches a neighbourhood of the
-    minimiser, and any other value converges. By default `s_0 = 1/max_b(‖A_b‖² L_D + L_R/n)`; or give
+    visits all `blocks` once: every other one in an order drawn from `seed` and its number, the next one
+    backwards, which cancels the leading error of the order. Step sizes `s_k = s_0/(1 + decay·e)` in epoch
+    `e`; `decay` 0 keeps them, which reaches a neighbourhood of the minimiser, others converge. By default `s_0 = 1/max_b(‖A_b‖² L_D + L_R/n)`; or give
     `step_size`, a number, `(B,)` or a learned parameter.
 
     Raises `CompositionError` where the regularizer has no gradient or no step size is known, `InputError`
-    where the operator has too few rows. Sources: Robbins and Monro 1951; Mishchenko, Khaled and
-    Richtárik 2020 (random reshuffling).
+    where the operator has too few rows. Sources: Robbins and Monro 1951; Rajput, Lee and
+    Papailiopoulos 2022, Permutation-based SGD: is random optimal? (orders).
     """
 
-    source = "Robbins and Monro 1951; Mishchenko, Khaled and Richtárik 2020, algorithm 1 (random reshuffling)"
+    source = "Robbins and Monro 1951; Rajput, Lee and Papailiopoulos 2022, Permutation-based SGD (FlipFlop)"
     requires = frozenset({"grad"})
     stationary = False
 
@@ -90,8 +90,9 @@ class StochasticGradient(Iteration[StochasticState]):
         return replace(state, x=x, count=state.count + 1)
 
     def _order(self, epoch: int) -> list[int]:
-        generator = torch.Generator().manual_seed((self.seed << 32) + epoch)
-        return torch.randperm(self.blocks, generator=generator).tolist()
+        generator = torch.Generator().manual_seed((self.seed << 32) + epoch // 2)
+        order = torch.randperm(self.blocks, generator=generator).tolist()
+        return order[::-1] if epoch % 2 else order
 
     def _blocks(self, problem: Problem, like: Tensor) -> list[RowBlock]:
         assert isinstance(problem.operator, LinearOperator), "refused by check"
