@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import signal
 import time
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from rich.console import Console
 from safetensors.torch import load_file
 
 EVERYTHING = {
@@ -28,6 +31,7 @@ EVERYTHING = {
 def test_a_run_prints_a_table_and_writes_everything(toy: Any) -> None:
     done = toy("run", "toy/squares", "samples=2", "--out", "out")
     assert done.code == 0, done.errors
+    assert done.errors == ""  # no terminal, no progress bars
     assert "adjoint" in done.output
     assert "report: out/report.html" in done.output
     assert all(len(line) <= 80 for line in done.output.splitlines())
@@ -84,6 +88,38 @@ def test_failure_after_the_start_leaves_nothing(toy: Any) -> None:
     done = toy("run", "toy/squares", "operator.gain=[]", "--out", "deep/out")
     assert done.code == 2
     assert list(Path().iterdir()) == []
+
+
+def test_a_full_disk_is_said_and_leaves_nothing(toy: Any, monkeypatch: Any) -> None:
+    def full(path: Path, *_: Any, **__: Any) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    done = toy("run", "toy/squares", "--out", "runs/out")
+    assert done.code == 1
+    assert "the disk is full at" in done.errors
+    assert list(Path().iterdir()) == []
+
+
+def test_progress_is_shown_on_terminals(toy: Any, monkeypatch: Any) -> None:
+    from wellposed.cli import progress
+    from wellposed.cli.execute import prepared
+    from wellposed.hooks import HookManager
+    from wellposed.recipes import load_recipe
+
+    experiment = prepared(load_recipe("toy/squares", ["samples=3"]))
+    with progress.RunProgress(experiment, HookManager()) as silent:
+        assert silent.observer is None
+    terminal = Console(file=io.StringIO(), force_terminal=True, width=80)
+    monkeypatch.setattr(progress, "console", lambda **_: terminal)
+    monkeypatch.setattr(progress, "_REFRESH", 0.0)
+    with progress.RunProgress(experiment, HookManager()) as shown:
+        experiment.run(shown.observer, shown.finished)
+    text = terminal.file.getvalue()  # type: ignore[attr-defined]
+    assert "6/6" in text
+    assert "images/s" in text
+    assert "descent · square-2" in text
+    assert "it/s" in text
 
 
 def test_a_verdict_that_is_not_well_is_said(toy: Any) -> None:

@@ -192,4 +192,4 @@ def test_components_given_as_objects_pass_through() -> None:
 
 def test_recipe_document_is_plain() -> None:
     recipe = Recipe(data="x", solvers={"a": "b"})
-    assert recipe.document()["display"] == {"colormap": "gray"}
+    assert recipe.document()["display"] == {"colormap": "gray", "errors": True}

@@ -68,10 +68,10 @@ def execute(recipe: Recipe, name: str, place: Place, as_json: bool, keep_arrays:
 
 def run_experiment(experiment: Experiment) -> Results:
     from ..hooks import hooks
-    from .progress import IterationProgress
+    from .progress import RunProgress
 
-    with IterationProgress(experiment, hooks()) as progress:
-        return experiment.run(progress.observer)
+    with RunProgress(experiment, hooks()) as progress:
+        return experiment.run(progress.observer, progress.finished)
 
 
 def show(results: Results, folder: Path, as_json: bool) -> None:

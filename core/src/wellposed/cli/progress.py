@@ -14,26 +14,32 @@ from .output import console
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
 
-    from ..experiment import Experiment
+    from ..experiment import Experiment, Row
     from ..stopping import Progress
 
 _REFRESH = 0.1
 
 
-class IterationProgress:
-    """Observer of an experiment: shows the running iteration and tells the hooks of each.
+class RunProgress:
+    """Observer of an experiment: shows how far it is, and tells the hooks of each iteration.
 
+    One bar counts the reconstructions where there are several, one the iterations of the running one.
     `observer` is `None` where there is nobody to tell, so that the driver calls nothing.
     """
 
     def __init__(self, experiment: Experiment, hooks: HookManager) -> None:
         self._experiment, self._hooks = experiment, hooks
         self._told = hooks.implements("on_iteration")
-        self._bars = progress_bars("it/s")
+        self._bars = progress_bars()
+        self._whole: Any = None
         self._task: Any = None
         self._current, self._next_update = ("", ""), 0.0
 
-    def __enter__(self) -> IterationProgress:
+    def __enter__(self) -> RunProgress:
+        samples = min(self._experiment.recipe.samples, len(self._experiment.data))
+        total = samples * len(self._experiment.solvers)
+        if total > 1:
+            self._whole = self._bars.add_task("reconstructions", total=total, unit="images/s")
         self._bars.start()
         return self
 
@@ -44,9 +50,14 @@ class IterationProgress:
 
     @property
     def observer(self) -> Any:
-        return self if self._told or not self._bars.disable else None
+        return self._iterated if self._told or not self._bars.disable else None
 
-    def __call__(self, solver: str, sample: str, progress: Progress) -> None:
+    def finished(self, row: Row) -> None:
+        """A reconstruction is done."""
+        if self._whole is not None:
+            self._bars.advance(self._whole)
+
+    def _iterated(self, solver: str, sample: str, progress: Progress) -> None:
         if self._told:
             self._hooks.call("on_iteration", solver=solver, sample=sample, progress=progress)
         if self._bars.disable:
@@ -63,7 +74,7 @@ class IterationProgress:
         if self._task is not None:
             self._bars.remove_task(self._task)
         stop = getattr(self._experiment.solvers.get(solver), "stop", None)
-        self._task = self._bars.add_task(f"{solver} · {sample}", total=getattr(stop, "iterations", None))
+        self._task = self._bars.add_task(f"{solver} · {sample}"[:40], total=getattr(stop, "iterations", None), unit="it/s")
 
 
 class TrainingProgress(TrainingObserver):
@@ -71,7 +82,7 @@ class TrainingProgress(TrainingObserver):
 
     def __init__(self, hooks: HookManager) -> None:
         self._hooks = HookObserver(hooks)
-        self._bars = progress_bars("step/s")
+        self._bars = progress_bars()
         self._task: Any = None
 
     def __enter__(self) -> TrainingProgress:
@@ -88,7 +99,7 @@ class TrainingProgress(TrainingObserver):
         if self._bars.disable:
             return
         if self._task is None:
-            self._task = self._bars.add_task("training", total=steps, completed=step - 1)
+            self._task = self._bars.add_task("training", total=steps, completed=step - 1, unit="steps/s")
         figures = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
         self._bars.update(self._task, completed=step, total=steps, description=f"training · {figures}"[:46])
 
@@ -99,8 +110,8 @@ class TrainingProgress(TrainingObserver):
         self._hooks.checkpoint(path, step)
 
 
-def progress_bars(unit: str) -> Bars:
-    """Bars on stderr that vanish when done; switched off where stderr is no terminal."""
+def progress_bars() -> Bars:
+    """Bars on stderr that vanish when done; off where stderr is no terminal. Tasks name the `unit` of their rate."""
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -114,7 +125,7 @@ def progress_bars(unit: str) -> Bars:
     class Rate(ProgressColumn):
         def render(self, task: Any) -> Text:
             speed = task.finished_speed or task.speed
-            return Text("" if speed is None else f"{speed:.3g} {unit}", style="dim")
+            return Text("" if speed is None else f"{speed:.3g} {task.fields['unit']}", style="dim")
 
     out = console(stderr=True)
     return Progress(

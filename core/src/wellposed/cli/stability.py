@@ -72,8 +72,8 @@ def _study(experiment: Experiment, levels: list[float], steps: int) -> tuple[lis
     worst: dict[str, Disturbed] = {}
     clean: dict[str, Any] = {}
     count = min(experiment.recipe.samples, len(experiment.data))
-    bars = progress_bars("levels/s")
-    task = bars.add_task("stability", total=count * len(experiment.solvers) * len(levels))
+    bars = progress_bars()
+    task = bars.add_task("stability", total=count * len(experiment.solvers) * len(levels), unit="levels/s")
     with bars:
         for index in range(count):
             sample = experiment.sample(index)

@@ -14,7 +14,7 @@ from ..dataset import Dataset, Sample, Simulated
 from ..driver import Monitor
 from ..errors import InputError, RecipeError
 from ..metric import Metric
-from ..operator import Operator
+from ..operator import LinearOperator, Operator
 from ..problem import Problem
 from ..recipes import Recipe, build
 from ..solution import Solution
@@ -67,16 +67,19 @@ class Experiment:
             except InputError as error:
                 raise RecipeError(str(error), f"solvers.{label}") from error
 
-    def run(self, observer: Observer | None = None) -> Results:
-        """Reconstruct and measure. `observer(solver, sample, progress)` sees every iteration."""
+    def run(self, observer: Observer | None = None, finished: Callable[[Row], None] | None = None) -> Results:
+        """Reconstruct and measure. `observer(solver, sample, progress)` sees every iteration, `finished` every row."""
         rows: list[Row] = []
         samples: list[SampleResult] = []
         for index in range(min(self.recipe.samples, len(self.data))):
             sample = self.sample(index)
             result = SampleResult(sample.name, _cpu(sample.truth), _cpu(_given(sample)))
+            _warm_up(sample)
             for label, solver in self.solvers.items():
                 row, image = self._reconstruct(label, solver, sample, observer)
                 rows.append(row)
+                if finished is not None:
+                    finished(row)
                 result.reconstructions[label] = image
             samples.append(result)
         return Results(rows, samples, {name: metric.better for name, metric in self.metrics.items()})
@@ -157,6 +160,21 @@ def check_device(name: str) -> torch.device:
         reason = str(error).splitlines()[0]
         raise InputError(f"device {name!r} cannot be used here ({reason}); available: {available}") from None
     return device
+
+
+def _warm_up(sample: Sample) -> None:
+    """Apply the operator once, so that what it builds at first use is not timed as the first solver's work."""
+    operator = sample.operator
+    assert operator is not None
+    with torch.no_grad():
+        operator(_start(sample, operator))
+        if isinstance(operator, LinearOperator):
+            operator.adjoint(_given(sample)[None])
+
+
+def _start(sample: Sample, operator: Operator) -> Tensor:
+    y = _given(sample)
+    return operator.domain.zeros(1, y.device, y.dtype.to_real())
 
 
 def _given(sample: Sample) -> Tensor:

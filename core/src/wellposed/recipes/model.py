@@ -16,11 +16,15 @@ class _Strict(BaseModel):
 
 
 class Display(_Strict):
-    """How images are shown: grey window, zoomed region `[row, column, height, width]`, colour map."""
+    """How images are shown: grey window, zoomed region `[row, column, height, width]`, colour map.
+
+    `errors` is off where the reference is no image of the same quantity, a segmentation for instance.
+    """
 
     window: tuple[float, float] | None = None
     zoom: tuple[int, int, int, int] | None = None
     colormap: str = "gray"
+    errors: bool = True
 
     @field_validator("window", "zoom", mode="before")
     @classmethod

@@ -84,7 +84,7 @@ def view_sample(sample: SampleResult, captions: dict[str, str], display: Display
     leading = truth if truth is not None else next(iter(values.values()))
     window = display.window or window_of(leading)
     box = display.zoom or telling_region(leading)
-    errors = _errors(sample, values)
+    errors = _errors(sample, values) if display.errors else {}
     top = max((float(np.nanpercentile(e, 99.8)) for e in errors.values()), default=0.0) or 1.0
     cards = []
     if truth is not None:

@@ -20,10 +20,11 @@ def least_squares_step(residuals: Vector, jacobian: Matrix, radius: float, lower
     scale = float(np.linalg.norm(jacobian))
     if scale == 0.0:
         return np.zeros_like(lower)
-    least = 1e-14 * scale**2
-    step = _regularized_step(residuals, jacobian, least, lower, upper)
-    if np.linalg.norm(step) <= radius:
-        return step
+    least = 1e-16 * scale**2
+    for multiplier in (0.0, least):
+        step = _regularized_step(residuals, jacobian, multiplier, lower, upper)
+        if np.linalg.norm(step) <= radius:
+            return step
     # ‖s(λ)‖ ≤ ‖Jᵀr‖/λ, so the root lies below ‖Jᵀr‖/radius.
     most = max(2 * float(np.linalg.norm(jacobian.T @ residuals)) / radius, 2 * least)
 

@@ -89,7 +89,7 @@ class FISTA(Iteration[FISTAState]):
         step = state.step_size if self.step_size is None else self.step_size
         x = proximal_composite(self, problem.regularizer).forward_backward(problem, state.z, step)
         t, momentum = self._momentum(state, x)
-        z = torch.lerp(state.x, x, torch.as_tensor(1 + per_sample(momentum, x)))
+        z = x + per_sample(momentum, x) * (x - state.x)
         return replace(state, x=x, z=z, t=t, bound=bound_after(state.z, x, state.contraction))
 
     def error_bound(self, problem: Problem, state: FISTAState) -> Tensor | None:

@@ -11,16 +11,16 @@ from torch import Tensor
 from wellposed.dataset import Dataset, Sample, generator_of
 from wellposed.errors import InputError
 
+from .arguments import check_counts
 from .rendering import render_ellipses
-from .shepp_logan import check_counts
 
 
 @dataclass(frozen=True)
 class EllipseLaw:
-    """The law of one image: `Poisson(count)` ellipses on `[−1, 1]²`, each with independent
+    """The law of one image: `Poisson(count)` independent ellipses on `[−1, 1]²`.
 
-    value `(U − shift) · Exp(contrast)`, half-axes `Exp(extent)`, centre uniform on `[−spread, spread]²`,
-    rotation uniform on `[0, 2π)`; `U` uniform on `[0, 1)`, `Exp(m)` exponential of mean `m`.
+    Each has the value `(U − shift) · Exp(contrast)`, half-axes `Exp(extent)`, centre uniform on `[−spread, spread]²`,
+    rotation uniform on `[0, 2π)`; `U` uniform on `[0, 1)`, `Exp(m)` is exponential of mean `m`.
     """
 
     count: float
@@ -78,7 +78,9 @@ class Ellipses(Dataset):
     ) -> None:
         check_counts(self, size=(size, 2), length=(length, 1))
         if distribution not in LAWS:
-            raise InputError(f"Ellipses knows the distributions {', '.join(LAWS)}; {distribution!r} was given")
+            raise InputError(
+                f"Ellipses knows the distributions {', '.join(LAWS)}; {distribution!r} was given"
+            )
         self.size, self.length, self.seed, self.law = size, length, seed, LAWS[distribution]
 
     def __len__(self) -> int:

@@ -13,8 +13,9 @@ from wellposed.errors import InputError
 from wellposed.files import describe_file, read_array
 from wellposed.files.matlab import read_text
 
+from .arguments import check_counts
+from .detector import binned, reduced
 from .images import as_image, resized
-from .shepp_logan import check_counts
 
 if TYPE_CHECKING:
     from ..ct.fan_beam import FanBeam
@@ -133,7 +134,9 @@ class _Scan:
         keys = [info.key for info in describe_file(self.path)]
         roots = sorted({k.partition(".")[0] for k in keys if k.endswith(".sinogram")})
         if len(roots) != 1:
-            raise InputError(f"{self.path} is no file of HTC 2022: it has no struct with a sinogram and parameters")
+            raise InputError(
+                f"{self.path} is no file of HTC 2022: it has no struct with a sinogram and parameters"
+            )
         return roots[0]
 
 
@@ -152,7 +155,9 @@ def _merged(scans: list[_Scan]) -> tuple[np.ndarray, np.ndarray]:
     again = np.flatnonzero(np.diff(angles) < _SAME_ANGLE) + 1
     for i in again:
         if np.abs(rows[i] - rows[i - 1]).max() > 0.05 * np.abs(rows[i]).max():
-            raise InputError(f"{scans[0].path} and another file differ at {angles[i]:g}°: they show different objects")
+            raise InputError(
+                f"{scans[0].path} and another file differ at {angles[i]:g}°: they show different objects"
+            )
     return np.delete(angles, again), np.delete(rows, again, axis=0)
 
 
@@ -168,16 +173,3 @@ def _between(angles: np.ndarray, start: float | None, stop: float | None) -> np.
 def _segmentation(path: Path, size: int) -> torch.Tensor:
     image = as_image(read_array(path), path, grayscale=True)
     return (resized(image, size) > 0.5 * image.max()).float()
-
-
-def reduced(rows: np.ndarray, factor: int) -> np.ndarray:
-    """Means of `factor` neighbouring bins; what is left over at the end is cut."""
-    bins = rows.shape[1] // factor
-    if bins < 1:
-        raise InputError(f"{factor} bins cannot be averaged where a view has {rows.shape[1]}")
-    return rows[:, : bins * factor].reshape(len(rows), bins, factor).mean(2)
-
-
-def binned(position: float, factor: int) -> float:
-    """Where the fractional bin `position` lies after `factor` bins have been averaged."""
-    return (position - (factor - 1) / 2) / factor

@@ -14,8 +14,8 @@ from wellposed.dataset import Dataset, Sample, generator_of
 from wellposed.errors import InputError
 from wellposed.files import READABLE, describe_file, read_array
 
+from .arguments import check_counts
 from .images import as_image, central_square, check_fits, cut, resized
-from .shepp_logan import check_counts
 
 
 class ImageFolder(Dataset):
@@ -142,7 +142,10 @@ def _random_square(image: Tensor, side: int, where: Path, generator: torch.Gener
 
 def _turned(image: Tensor, generator: torch.Generator) -> Tensor:
     """One of the eight symmetries of the square; images that are not square are not turned by quarters."""
-    turns, flip = int(torch.randint(4, (), generator=generator)), int(torch.randint(2, (), generator=generator))
+    turns, flip = (
+        int(torch.randint(4, (), generator=generator)),
+        int(torch.randint(2, (), generator=generator)),
+    )
     if image.shape[-2] != image.shape[-1]:
         turns -= turns % 2
     image = torch.rot90(image, turns, (-2, -1))

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from pathlib import Path
 
 from wellposed.dataset import Dataset, Sample
 from wellposed.errors import InputError
 from wellposed.files import read_array
 from wellposed.files.dicom import dicom_files, read_header, series_of
+from wellposed.files.guard import reading
 
+from .arguments import check_counts
 from .images import as_image, central_square, resized
-from .shepp_logan import check_counts
 
 
 class LIDC(Dataset):
@@ -45,6 +45,7 @@ class LIDC(Dataset):
         self.path, self.every, self.size, self.water = Path(path), every, size, water
         if not self.path.is_dir():
             raise InputError(f"there is no folder {self.path}")
+        self._order: dict[Path, list[Path]] = {}
         self._places = [
             (folder, i) for folder, count in _series_folders(self.path) for i in range(0, count, every)
         ]
@@ -56,12 +57,20 @@ class LIDC(Dataset):
 
     def __getitem__(self, index: int) -> Sample:
         folder, position = self._places[self.check_index(index)]
-        file = _ordered(folder)[position]
+        file = self._slice(folder, position)
         image = as_image(read_array(file), file, grayscale=True)
         image = (image + 1000).clamp_min(0) * (self.water / 1000)
         if self.size is not None:
             image = resized(central_square(image, None, file), self.size)
         return Sample(f"{folder.relative_to(self.path).as_posix()}[{position}]", image)
+
+    def _slice(self, folder: Path, position: int) -> Path:
+        """A file of a series, counted along its axis; all of its headers are read, once."""
+        if folder not in self._order:
+            self._order[folder] = [file for files in series_of(folder).values() for file in files]
+        if position >= len(self._order[folder]):
+            raise InputError(f"{folder} holds DICOM files without an image; take them out")
+        return self._order[folder][position]
 
 
 def _series_folders(path: Path) -> list[tuple[Path, int]]:
@@ -69,12 +78,12 @@ def _series_folders(path: Path) -> list[tuple[Path, int]]:
     found = []
     for folder in sorted({path, *(p for p in path.rglob("*") if p.is_dir())}):
         files = dicom_files(folder.iterdir())
-        if files and getattr(read_header(files[0]), "Modality", "") == "CT":
+        if files and _is_axial_ct(files[0]):
             found.append((folder, len(files)))
     return found
 
 
-@lru_cache(maxsize=64)
-def _ordered(folder: Path) -> list[Path]:
-    """The files of a series along its axis; all headers are read, once."""
-    return [file for files in series_of(folder).values() for file in files]
+def _is_axial_ct(file: Path) -> bool:
+    with reading(file, "DICOM"):
+        header = read_header(file)
+        return header.get("Modality", "") == "CT" and "LOCALIZER" not in header.get("ImageType", ())

@@ -8,7 +8,7 @@ from wellposed.errors import InputError
 #: A scan has opposite views where two of them miss the half turn by no more angular steps than this.
 _TOLERANCE = 1.6
 
-#: Where none miss it by less than half a step, all pairs within so many steps are averaged: their errors
+#: Where all miss it by more than half a step, all pairs within so many steps are averaged: their errors
 #: are mostly those of details that a slight turn displaces, and differ from pair to pair.
 _BAND = 6.0
 
@@ -50,7 +50,7 @@ def _opposite(angles: np.ndarray) -> np.ndarray:
     miss = np.abs(angles[None] - angles[:, None] - np.pi)
     if miss.min() > _TOLERANCE * step:
         return np.empty((0, 2), int)
-    reach = miss.min() + 0.1 * step if miss.min() <= 0.5 * step else _BAND * step
+    reach = miss.min() + 0.1 * step if miss.min() <= 0.55 * step else _BAND * step
     pairs = np.argwhere(miss <= reach)
     return pairs[:: -(-len(pairs) // _ENOUGH)]
 

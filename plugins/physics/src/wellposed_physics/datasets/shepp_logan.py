@@ -6,8 +6,8 @@ import math
 
 import torch
 from wellposed.dataset import Dataset, Sample
-from wellposed.errors import InputError
 
+from .arguments import check_counts
 from .rendering import render_ellipses
 
 _TILT = math.radians(18)
@@ -48,10 +48,3 @@ class SheppLogan(Dataset):
     def __getitem__(self, index: int) -> Sample:
         self.check_index(index)
         return Sample("shepp-logan", self._image.clone())
-
-
-def check_counts(owner: object, **given: tuple[int, int]) -> None:
-    """Raise `InputError` for numbers below what they must be at least: `name=(value, least)`."""
-    for name, (value, least) in given.items():
-        if value < least:
-            raise InputError(f"{type(owner).__name__} takes {name} ≥ {least}; {value} was given")

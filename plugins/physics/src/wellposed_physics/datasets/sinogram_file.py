@@ -14,9 +14,9 @@ from wellposed.errors import InputError
 from wellposed.files import read_array
 
 from ..ct.parallel_beam import ParallelBeam
-from .htc2022 import binned, reduced
+from .arguments import check_counts
+from .detector import binned, reduced
 from .rotation_centre import estimated_rotation_centre
-from .shepp_logan import check_counts
 
 _UNIT = {"degree": math.pi / 180, "radian": 1.0}
 
@@ -122,14 +122,18 @@ def _line_integrals(intensity: np.ndarray, flat_field: float | str, path: Path) 
     """`−log(I/I₀)`, bins without counts interpolated along the detector."""
     flat = _border_median(intensity) if isinstance(flat_field, str) else flat_field
     if not flat > 0:
-        raise InputError(f"{path}: the flat field, the intensity without object, must be positive; it is {flat:g}")
+        raise InputError(
+            f"{path}: the flat field, the intensity without object, must be positive; it is {flat:g}"
+        )
     counted = intensity > 0
     integrals = -np.log(np.where(counted, intensity, flat) / flat)
     bins = np.arange(intensity.shape[1])
     for view in np.flatnonzero(~counted.all(1)):
         good = counted[view]
         if not good.any():
-            raise InputError(f"{path}: view {view} counted nothing in any bin; are these line integrals already?")
+            raise InputError(
+                f"{path}: view {view} counted nothing in any bin; are these line integrals already?"
+            )
         integrals[view] = np.interp(bins, bins[good], integrals[view, good])
     return integrals
 
@@ -140,7 +144,12 @@ def _border_median(rows: np.ndarray) -> float:
 
 
 def _angles(
-    path: Path, angles: Sequence[float] | str | None, arc: float | None, last: float | None, unit: str, views: int
+    path: Path,
+    angles: Sequence[float] | str | None,
+    arc: float | None,
+    last: float | None,
+    unit: str,
+    views: int,
 ) -> np.ndarray:
     """The angle of each view in radians."""
     if sum(a is not None for a in (angles, arc, last)) > 1:

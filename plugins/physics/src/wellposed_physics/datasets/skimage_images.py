@@ -54,7 +54,10 @@ class SkimageImages(Dataset):
 
     @classmethod
     def examples(cls) -> tuple[dict, ...]:
-        return ({"names": ["camera", "astronaut"], "size": 32}, {"names": ["coffee"], "size": 16, "grayscale": False})
+        return (
+            {"names": ["camera", "astronaut"], "size": 32},
+            {"names": ["coffee"], "size": 16, "grayscale": False},
+        )
 
     def __init__(
         self, names: Sequence[str] | None = None, size: int | None = None, grayscale: bool = True

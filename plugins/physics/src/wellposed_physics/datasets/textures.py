@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from wellposed.dataset import Dataset, Sample, generator_of
 
-from .shepp_logan import check_counts
+from .arguments import check_counts
 
 _SIDES = 6
 _SMALLEST, _LARGEST = 0.15, 0.8

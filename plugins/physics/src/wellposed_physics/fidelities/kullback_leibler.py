@@ -13,9 +13,9 @@ from .per_bin import PerBin
 
 
 class KullbackLeibler(Fidelity):
-    """`D(v, y) = g Σ u − y + y log(y/u)` with `u = v + b`: `g·y` is Poisson of mean `g·u`.
+    """Kullback-Leibler divergence of counts, `D(v, y) = g Σ u − y + y log(y/u)` with `u = v + b`.
 
-    `gain` `g > 0` is the number of counts per unit, `background` `b ≥ 0` (scatter, randoms; a number, or
+    The likelihood where `g·y` is Poisson of mean `g·u`. `gain` `g > 0` is the number of counts per unit, `background` `b ≥ 0` (scatter, randoms; a number, or
     one per bin) is known and added to the prediction. The value is infinite where `u < 0`, or `u = 0` and
     `y > 0`. Closed forms, with step `s`, `c = v + b − s g`, and for the conjugate's `p < g`:
     `prox = ½(c + (c² + 4 s g y)^½) − b`, `D*(p) = Σ −p b − g y log(1 − p/g)`.

@@ -10,7 +10,7 @@ from .checks import check_pair, data_ranges, energy, magnitudes, mean_square
 
 
 class RelativeL2(Metric):
-    """`‖x − t‖ / ‖t‖`, one number per image; complex images by their complex difference.
+    """Relative error `‖x − t‖ / ‖t‖`, one number per image; complex images by their complex difference.
 
     scikit-image calls it the `euclidean` normalised root mean square error. Raises `InputError` where the
     truth is 0 everywhere.
@@ -24,7 +24,7 @@ class RelativeL2(Metric):
 
 
 class NMSE(Metric):
-    """`‖x − t‖² / ‖t‖²`, one number per image; complex images by their complex difference.
+    """Normalised mean square error `‖x − t‖² / ‖t‖²`, one number per image; complex images by their complex difference.
 
     The convention of fastMRI. Raises `InputError` where the truth is 0 everywhere.
     """
@@ -37,7 +37,7 @@ class NMSE(Metric):
 
 
 class NRMSE(Metric):
-    """`(mean|x − t|²)^½ / (max t − min t)`, one number per image, normalised by the truth's range.
+    """Root mean square error over the truth's range, `(mean|x − t|²)^½ / (max t − min t)`, one number per image.
 
     Complex images are compared by magnitude. Raises `InputError` where the truth is constant.
     """

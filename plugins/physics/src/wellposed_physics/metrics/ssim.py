@@ -18,7 +18,7 @@ _SIZE = {"gaussian": 11, "uniform": 7}
 
 
 class SSIM(Metric):
-    """Mean structural similarity, one number per image: the mean over all whole windows and the channels.
+    """Mean structural similarity, one number per image, averaged over all whole windows and the channels.
 
     `SSIM = (2 m_x m_t + C₁)(2 s_xt + C₂) / ((m_x² + m_t² + C₁)(s_x² + s_t² + C₂))` with means `m`, variances
     and covariance `s` in a window, `C₁ = (k1 R)²`, `C₂ = (k2 R)²`. `window="gaussian"`: 11 × 11, σ 1.5,

@@ -14,7 +14,7 @@ from .draws import normal
 
 
 class GaussianNoise(Noise):
-    """White noise, `y = v + s·n` with `n` standard normal in every bin.
+    """White Gaussian noise, `y = v + s·n` with `n` standard normal in every bin.
 
     `relative_to="one"`: `s = sigma`, in the unit of the measurement. `relative_to="mean-abs"`:
     `s = sigma · mean|v|` of each sample, over all of its bins, so `sigma=0.05` is the field's "5 % noise".

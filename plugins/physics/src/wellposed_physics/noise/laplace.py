@@ -14,9 +14,9 @@ from .draws import exponential, uniform
 
 
 class LaplaceNoise(Noise):
-    """`y = v + e` with density `∝ exp(−|e| / scale)` in every bin, `|e|` the modulus where complex.
+    """Laplace noise, `y = v + e` with density `∝ exp(−|e| / scale)` in every bin; outliers are common.
 
-    Real noise has variance `2·scale²`; complex noise `6·scale²` in total, with uniform phase.
+    `|e|` is the modulus where complex. Real noise has variance `2·scale²`; complex noise `6·scale²` in total, with uniform phase.
     Raises `InputError` where `scale` is not positive. Paired with `l1`.
     """
 

@@ -15,7 +15,7 @@ _ROUNDING = 1e-5
 
 
 class PoissonNoise(Noise):
-    """Counts, `y = Poisson(gain · v) / gain`: mean `v`, variance `v / gain`.
+    """Poisson noise of counts, `y = Poisson(gain · v) / gain`: mean `v`, variance `v / gain`.
 
     `gain` is the number of counts per unit of the measurement; at `gain=1` the measurement is the counts.
     Raises `InputError` for predictions that are complex or negative beyond rounding. Paired with
