@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import signal
 from dataclasses import dataclass
 
 
@@ -18,13 +19,18 @@ class Done:
 
 def run_command(*arguments: str) -> Done:
     """Run `wellposed ARGUMENTS…` and catch what it prints and its exit code."""
-    from wellposed.cli import main
+    from wellposed.cli.boundary import run
 
-    output, errors = io.StringIO(), io.StringIO()
-    code = 0
-    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
-        try:
-            main(list(arguments))
-        except SystemExit as stop:
-            code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
-    return Done(code, output.getvalue(), errors.getvalue())
+    output, errors = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
+            code = run(arguments)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    return Done(code, _text(output), _text(errors))
+
+
+def _text(stream: io.TextIOWrapper) -> str:
+    stream.flush()
+    return stream.buffer.getvalue().decode("utf-8")  # type: ignore[attr-defined]

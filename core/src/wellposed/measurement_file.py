@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import permutations
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -16,6 +17,16 @@ from .operator import Operator
 from .space import Space
 
 
+@runtime_checkable
+class Calibrating(Protocol):
+    """An operator that gets a part of itself from the measurement, such as MRI its coil sensitivities."""
+
+    @property
+    def has_sensitivities(self) -> bool: ...
+
+    def calibrated(self, y: Tensor) -> Operator: ...
+
+
 class MeasurementFile(Dataset):
     """Measurements from a file, `y = A(x) + noise` with the given operator; one sample, or one per leading index.
 
@@ -23,6 +34,7 @@ class MeasurementFile(Dataset):
     array where the file holds several; without it the one that fits is taken, where only one does.
     `transpose` permutes the file's axes first. Axes of length one are added or left out as needed; where
     complex numbers are measured, real arrays with a last axis of two are real and imaginary part.
+    An operator that waits for coil sensitivities gets them from each measurement.
     `reference`, `reference_key`: a file with the true image, of the operator's domain, if there is one.
 
     Raises `ShapeError` where the array does not fit, saying what was found and what would fit.
@@ -39,10 +51,12 @@ class MeasurementFile(Dataset):
         reference: str | None = None,
         reference_key: str | None = None,
     ) -> None:
-        self.operator = operator
+        self.operators: list[Operator] = [operator]
         self.name = Path(path).stem
         array = _ordered(_read(path, key, operator.range), transpose, path)
         self.measurements = fitted(array, operator.range, path, type(operator).__name__, "measures")
+        if isinstance(operator, Calibrating) and not operator.has_sensitivities:
+            self.operators = [operator.calibrated(y[None]) for y in self.measurements]
         self.references: Tensor | None = None
         if reference is not None:
             image = _read(reference, reference_key, operator.domain)
@@ -62,7 +76,7 @@ class MeasurementFile(Dataset):
         index = self.check_index(index)
         name = self.name if len(self) == 1 else f"{self.name}-{index}"
         truth = None if self.references is None else self.references[index]
-        return Sample(name, truth, self.measurements[index], self.operator)
+        return Sample(name, truth, self.measurements[index], self.operators[index % len(self.operators)])
 
 
 def fitted(array: np.ndarray, space: Space, where: str, owner: str, verb: str) -> Tensor:
@@ -89,9 +103,11 @@ def _read(path: str, key: str | None, space: Space) -> np.ndarray:
     fitting = [a.key for a in arrays if _batched_shape(a.shape, space.shape) is not None]
     if len(fitting) == 1:
         return read_array(path, fitting[0])
-    which = "none of them fits" if not fitting else f"{', '.join(fitting)} fit"
+    which = f"{', '.join(fitting)} fit" if fitting else "none of them fits"
     listed = "; ".join(map(str, arrays[:6])) + ("; …" if len(arrays) > 6 else "")
-    raise InputError(f"{path} holds several arrays ({listed}); {which} {_size(space.shape)}. Name one as key")
+    turned = [(a.key, order) for a in arrays if (order := _fitting_order(a.shape, space.shape))]
+    hint = "" if fitting or not turned else f" ({turned[0][0]} would with transpose {turned[0][1]})"
+    raise InputError(f"{path} holds several arrays ({listed}); {which} {_size(space.shape)}{hint}. Name one as key")
 
 
 def _ordered(array: np.ndarray, transpose: list[int] | None, path: str) -> np.ndarray:
@@ -113,10 +129,18 @@ def _batched_shape(given: tuple[int, ...], wanted: tuple[int, ...]) -> tuple[int
 
 def _misfit(given: tuple[int, ...], wanted: tuple[int, ...], where: str, owner: str, verb: str) -> str:
     text = f"{where} holds {_size(given)} numbers; {owner} {verb} {_size(wanted)}"
+    order = _fitting_order(given, wanted)
+    if order:
+        return f"{text}. With its axes in the order {order} (transpose) it would fit"
+    return f"{text}. Set the operator's arguments so that the sizes agree, or select the part that was measured"
+
+
+def _fitting_order(given: tuple[int, ...], wanted: tuple[int, ...]) -> str | None:
+    """An order of the axes, such as `1,0`, with which an array would fit."""
     for order in permutations(range(len(given))) if len(given) <= 4 else ():
         if _batched_shape(tuple(given[i] for i in order), wanted) is not None:
-            return f"{text}. With its axes in the order {','.join(map(str, order))} (transpose) it would fit"
-    return f"{text}. Set the operator's arguments so that the sizes agree, or select the part that was measured"
+            return ",".join(map(str, order))
+    return None
 
 
 def _squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:

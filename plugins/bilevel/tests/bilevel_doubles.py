@@ -6,12 +6,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from wellposed_bilevel.datasets.indicator_signals import IndicatorSignals
-
 from wellposed import Iteration, Iterative, LinearOperator, Noise, Problem, Regularizer, Simulated, Space, State, Stop
 from wellposed.space import norm
 from wellposed.state import bookkeeping
 from wellposed.testing.doubles import QuadraticFidelity
+from wellposed_bilevel.datasets.indicator_signals import IndicatorSignals
 
 
 class Identity(LinearOperator):

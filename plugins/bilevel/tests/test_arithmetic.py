@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from wellposed import InputError
 from wellposed_bilevel.accuracy import Dynamic, Iterations, Tolerance
 from wellposed_bilevel.evaluation import Evaluation, accuracy_for, objective_error
 from wellposed_bilevel.lower_level import Demand
 from wellposed_bilevel.parameters import Parameter, ParameterSpace
-
-from wellposed import InputError
 
 
 def evaluation(residuals: list[float], bounds: list[float], point: float = 0.5, penalty: float = 0.0) -> Evaluation:

@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 import torch
 from bilevel_doubles import Nesterov, Quadratic, Smoothed, denoiser, signals
+from wellposed import CompositionError, InputError, Regularizer, Simulated
+from wellposed.regularizer import Sum
+from wellposed.testing.doubles import LearnedFilter
 from wellposed_bilevel.accuracy import Dynamic, Iterations, Tolerance
 from wellposed_bilevel.conditioning import ConditionPenalty
 from wellposed_bilevel.evaluator import Budget, Evaluator
@@ -17,10 +20,6 @@ from wellposed_bilevel.trainers.derivative_free import DerivativeFree
 from wellposed_bilevel.transcript import Transcript, read_transcript
 from wellposed_bilevel.trust_region import ACCEPTED, Ending, LeastSquaresTrustRegion, Region
 from wellposed_bilevel.upper_level import UpperLevel
-
-from wellposed import CompositionError, InputError, Regularizer, Simulated
-from wellposed.regularizer import Sum
-from wellposed.testing.doubles import LearnedFilter
 
 WEIGHT = Parameter("regularizer.weight", 1.5, (-3.0, 3.0))
 THREE = [
@@ -58,9 +57,11 @@ def test_an_optimum_outside_the_box_is_found_at_its_face(tmp_path: Path) -> None
     assert fitted.metrics["regularizer.weight"] == pytest.approx(10**lower, rel=1e-6)
 
 
-def trained(folder: Path, evaluations: int = 60, limit: int = 20_000) -> tuple[LeastSquaresTrustRegion, UpperLevel, Ending]:
+def trained(
+    folder: Path, evaluations: int = 40, limit: int = 20_000
+) -> tuple[LeastSquaresTrustRegion, UpperLevel, Ending]:
     space = ParameterSpace(THREE)
-    problem = UpperLevel.pose(denoiser(Smoothed(), limit), signals(4, 48), space, ConditionPenalty(1e-6))
+    problem = UpperLevel.pose(denoiser(Smoothed(), limit), signals(3, 32), space, ConditionPenalty(1e-6))
     evaluator = Evaluator(problem, Transcript(folder, {}), Budget(evaluations))
     method = LeastSquaresTrustRegion(evaluator, Dynamic(), Region(), space.start)
     return method, problem, method.run()
@@ -96,16 +97,16 @@ def test_a_lower_level_that_cannot_be_solved_is_said(tmp_path: Path) -> None:
 def test_three_parameters_come_near_the_optimum_of_gradients(tmp_path: Path) -> None:
     from wellposed_bilevel.trainers.implicit import ImplicitGradient
 
-    data, penalty = signals(4, 48), ConditionPenalty(1e-6)
-    free = DerivativeFree(THREE, evaluations=100, penalty=penalty).fit(denoiser(Smoothed()), data, tmp_path / "a")
-    led = ImplicitGradient(THREE, evaluations=100, penalty=penalty).fit(denoiser(Smoothed()), data, tmp_path / "b")
+    data, penalty = signals(3, 32), ConditionPenalty(1e-6)
+    free = DerivativeFree(THREE, evaluations=60, penalty=penalty).fit(denoiser(Smoothed()), data, tmp_path / "a")
+    led = ImplicitGradient(THREE, evaluations=30, penalty=penalty).fit(denoiser(Smoothed()), data, tmp_path / "b")
     assert free.metrics["objective"] <= 1.1 * led.metrics["objective"]
     start = read_transcript(tmp_path / "a")[0]["value"]
     assert led.metrics["objective"] < 0.5 * start
 
 
 def test_the_budget_in_iterations_ends_the_run(tmp_path: Path) -> None:
-    DerivativeFree(THREE, work=500).fit(denoiser(Smoothed()), signals(4, 48), tmp_path)
+    DerivativeFree(THREE, work=500).fit(denoiser(Smoothed()), signals(3, 32), tmp_path)
     works = [entry["work"] for entry in read_transcript(tmp_path)]
     assert sum(works[:-1]) < 500 <= sum(works)
 

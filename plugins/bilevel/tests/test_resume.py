@@ -7,13 +7,12 @@ from pathlib import Path
 
 import pytest
 from bilevel_doubles import Smoothed, denoiser, signals
+from wellposed import InputError, Trainer
+from wellposed.hooks.training import TrainingObserver
 from wellposed_bilevel.conditioning import ConditionPenalty
 from wellposed_bilevel.parameters import Parameter
 from wellposed_bilevel.trainers.derivative_free import DerivativeFree
 from wellposed_bilevel.trainers.implicit import ImplicitGradient
-
-from wellposed import InputError, Trainer
-from wellposed.hooks.training import TrainingObserver
 
 PARAMETERS = [Parameter("regularizer.alpha", 0.0, (-4.0, 3.0)), Parameter("regularizer.nu", -1.0, (-4.0, 0.0))]
 PENALTY = ConditionPenalty(1e-6)
@@ -34,12 +33,12 @@ class Killer(TrainingObserver):
             raise Killed
 
 
-def trainer(kind: type, evaluations: int = 30) -> Trainer:
+def trainer(kind: type, evaluations: int = 20) -> Trainer:
     return kind(PARAMETERS, evaluations=evaluations, penalty=PENALTY)
 
 
-def run(kind: type, folder: Path, observer: TrainingObserver | None = None, evaluations: int = 30):
-    return trainer(kind, evaluations).fit(denoiser(Smoothed()), signals(3, 40), folder, observer)
+def run(kind: type, folder: Path, observer: TrainingObserver | None = None, evaluations: int = 20):
+    return trainer(kind, evaluations).fit(denoiser(Smoothed()), signals(2, 24), folder, observer)
 
 
 @pytest.mark.parametrize("kind", [DerivativeFree, ImplicitGradient])
@@ -86,6 +85,6 @@ def test_the_transcript_says_what_was_asked_and_done(tmp_path: Path) -> None:
 def test_a_folder_of_another_training_is_refused(tmp_path: Path) -> None:
     run(DerivativeFree, tmp_path, evaluations=5)
     with pytest.raises(InputError, match="another data"):
-        trainer(DerivativeFree).fit(denoiser(Smoothed()), signals(3, 40, seed=5), tmp_path)
+        trainer(DerivativeFree).fit(denoiser(Smoothed()), signals(2, 24, seed=5), tmp_path)
     with pytest.raises(InputError, match="another accuracy"):
         run(ImplicitGradient, tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import textwrap
 from typing import Annotated, Any
 
 import typer
@@ -62,14 +63,29 @@ def example_of(name: str, cls: type) -> Any:
     return {"use": name, **example} if example else name
 
 
-def reflowed(doc: str) -> str:
-    """The docstring with its paragraphs on one line each, so that the terminal breaks them; lists stay as they are."""
-    paragraphs = []
-    for paragraph in doc.split("\n\n"):
-        lines = paragraph.splitlines()
-        listed = any(line.startswith((" ", "-", "*", ">>>")) for line in lines)
-        paragraphs.append(paragraph if listed else " ".join(lines))
-    return "\n\n".join(paragraphs)
+def reflowed(doc: str, width: int) -> str:
+    """The docstring broken anew at `width`; the lines of lists hang under their beginnings."""
+    return "\n\n".join("\n".join(_paragraph(text.splitlines(), width)) for text in doc.split("\n\n"))
+
+
+def _paragraph(lines: list[str], width: int) -> list[str]:
+    """One paragraph: running text, a list with bullets, or a heading over indented entries."""
+    indents = [len(line) - len(line.lstrip()) for line in lines]
+    bulleted = any(line.lstrip().startswith(("- ", "* ")) for line in lines)
+    entries = min((indent for indent in indents if indent), default=None)
+    items: list[tuple[int, str]] = []
+    for indent, line in zip(indents, lines, strict=True):
+        text = line.strip()
+        begins = text.startswith(("- ", "* ")) if bulleted else entries is not None and indent <= entries
+        if begins or not items:
+            items.append((indent, text))
+        else:
+            items[-1] = (items[-1][0], f"{items[-1][1]} {text}")
+    hang = "" if entries is None and not bulleted else "    "
+    return [
+        textwrap.fill(text, width, initial_indent=" " * indent, subsequent_indent=" " * indent + hang)
+        for indent, text in items
+    ]
 
 
 def _plain(value: Any) -> Any:
@@ -86,7 +102,7 @@ def _print(facts: dict[str, Any]) -> None:
     out.print(Text(facts["name"], "bold cyan").append(f"  {facts['kind']}", "dim"))
     out.print(f"{facts['target']}, from {facts['distribution']} {facts['version']}", style="dim", markup=False)
     out.print()
-    out.print(reflowed(facts["doc"]), markup=False)
+    out.print(reflowed(facts["doc"], out.width), markup=False)
     out.print()
     if facts["arguments"]:
         out.print("ARGUMENTS", style="bold")

@@ -96,8 +96,16 @@ def explain(error: ValidationError, known: Any = ()) -> str:
             return f"the list is too short; entry {first['loc'][-1] + 1} is missing"
         return f"the key {place!r} is missing"
     given = "" if isinstance(first.get("input"), dict | list) else f"; {_short(first.get('input'))} was given"
-    message = first["msg"][0].lower() + first["msg"][1:]
+    message = _plain_words(first["msg"])
     return f"{place}: {message}{given}{more}" if place else f"{message}{given}{more}"
+
+
+def _plain_words(message: str) -> str:
+    """Pydantic's message in the words of this package."""
+    message = message[0].lower() + message[1:]
+    for theirs, ours in (("input should", "the value should"), (" after validation", ""), ("valid array", "list")):
+        message = message.replace(theirs, ours)
+    return message
 
 
 def _names_a_type(part: str) -> bool:

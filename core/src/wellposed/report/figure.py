@@ -26,7 +26,7 @@ def save_overview(path: Path, results: Results, sample: SampleResult, display: D
     images += [(titles.get(label, label), image_values(x)) for label, x in sample.reconstructions.items()]
     images = images[:_MOST]
     leading = images[0][1]
-    window = display.window or window_of(leading)
+    window = display.window or window_of(leading, cut=0.0 if sample.truth is not None else 0.5)
     box = display.zoom or telling_region(leading)
     columns = len(images) if len(images) <= 5 else 4
     rows = -(-len(images) // columns)

@@ -69,6 +69,11 @@ class SampleView:
     scales: list[Scale]
 
     @property
+    def widest(self) -> int:
+        """The width of a card on a wide screen, in pixels."""
+        return 440 if len(self.cards) < 4 else 340
+
+    @property
     def columns(self) -> int:
         """Cards side by side on a wide screen: all of up to six, else rows as even as can be."""
         count = len(self.cards)
@@ -82,7 +87,7 @@ def view_sample(sample: SampleResult, captions: dict[str, str], display: Display
     values = {label: image_values(x) for label, x in sample.reconstructions.items()}
     truth = None if sample.truth is None else image_values(sample.truth)
     leading = truth if truth is not None else next(iter(values.values()))
-    window = display.window or window_of(leading)
+    window = display.window or window_of(leading, cut=0.0 if truth is not None else 0.5)
     box = display.zoom or telling_region(leading)
     errors = _errors(sample, values) if display.errors else {}
     top = max((float(np.nanpercentile(e, 99.8)) for e in errors.values()), default=0.0) or 1.0

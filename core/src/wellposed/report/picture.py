@@ -108,12 +108,15 @@ def measurement_values(y: Tensor) -> NDArray[np.float64]:
     return y.reshape(-1, *y.shape[-2:])[0].double().numpy()
 
 
-def window_of(values: NDArray[np.float64]) -> Window:
-    """Black and white of an image without a given window: its extremes, but for half a percent of outliers."""
+def window_of(values: NDArray[np.float64], cut: float = 0.0) -> Window:
+    """Black and white of an image without a given window: its extremes, but for outliers.
+
+    `cut` percent of the darkest and of the brightest pixels are clipped in any case (noisy images).
+    """
     finite = values[np.isfinite(values)]
     if finite.size == 0:
         return 0.0, 1.0
-    low, high = float(finite.min()), float(finite.max())
+    low, high = (float(v) for v in np.percentile(finite, (cut, 100.0 - cut)))
     robust_low, robust_high = (float(v) for v in np.percentile(finite, (0.25, 99.75)))
     spread = robust_high - robust_low
     if spread > 0:  # outliers are cut only where they would take more than half of the grey scale

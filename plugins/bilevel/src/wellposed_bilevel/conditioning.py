@@ -41,11 +41,11 @@ def condition_number(problem: Problem) -> float:
             "the penalty on the condition number needs a smooth objective (l2 with smoothed-total-variation); "
             "leave the penalty out"
         )
-    convexity = torch.as_tensor(problem.fidelity.strong_convexity(problem.measurement)) * squared_isometry(problem, x)
+    convexity = _double(problem.fidelity.strong_convexity(problem.measurement)) * squared_isometry(problem, x)
     smallest = float((convexity + problem.regularizer.strong_convexity).min())
     if not smallest > 0:
         raise CompositionError("the penalty on the condition number needs a strongly convex objective")
-    return float((torch.as_tensor(data) * size**2 + prior).max()) / smallest
+    return float((_double(data) * size**2 + prior).max()) / smallest
 
 
 def squared_isometry(problem: Problem, x: Tensor) -> float:
@@ -60,3 +60,8 @@ def squared_isometry(problem: Problem, x: Tensor) -> float:
         distance = norm(image - per_sample(factor, u) * u)
     isometric = bool((distance <= torch.finfo(x.dtype).eps ** 0.5 * norm(image)).all())
     return float(factor.min()) if isometric else 0.0
+
+
+def _double(constant: float | Tensor) -> Tensor:
+    """In double precision whatever the images are in: the penalty is differentiated by differences."""
+    return torch.as_tensor(constant, dtype=torch.float64)

@@ -94,9 +94,7 @@ class Evaluator:
             self._images.pop(index, None)
             self.transcript.forget(index)
 
-    def _performed(
-        self, point: Vector, demand: Demand, own: Evaluation | None
-    ) -> tuple[Evaluation, Mapping[str, Any]]:
+    def _performed(self, point: Vector, demand: Demand, own: Evaluation | None) -> tuple[Evaluation, Mapping[str, Any]]:
         start = self._start(point, own)
         evaluation, x = self.problem.evaluate(self.count, point, demand, start)
         extra = {} if self._extra is None else self._extra(evaluation, x)

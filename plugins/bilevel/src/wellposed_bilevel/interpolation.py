@@ -71,7 +71,7 @@ class InterpolationSet:
         return Step(s, float(residuals @ residuals - model @ model))
 
     def flaw(self, radius: float, accuracy: Accuracy) -> Flaw | None:
-        """What keeps the model from being fully linear within `radius`: a point far away, badly placed or inaccurate."""
+        """What keeps the model from being fully linear within `radius`: a far, badly placed or inaccurate point."""
         distances = np.linalg.norm(self.displacements, axis=1)
         if distances.max() > _FAR * radius:
             return Flaw(int(distances.argmax()), misplaced=True)

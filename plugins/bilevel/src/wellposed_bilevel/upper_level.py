@@ -35,7 +35,7 @@ class UpperLevel:
     def pose(
         cls, target: object, data: Dataset, space: ParameterSpace, penalty: ConditionPenalty | None = None
     ) -> UpperLevel:
-        """The problem of training `target` on all samples of `data`; raises an `InputError` that says what is missing."""
+        """The problem of training `target` on all samples of `data`; an `InputError` says what is missing."""
         if not isinstance(target, Iterative):
             raise CompositionError(
                 f"bilevel training learns parameters of an iterative solver; {type(target).__name__} is none"

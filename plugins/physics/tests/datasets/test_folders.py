@@ -54,7 +54,9 @@ def test_files_come_in_the_order_of_their_paths(folder: Path) -> None:
 def test_cuts_and_sizes(folder: Path) -> None:
     images = expected(folder)
     torch.testing.assert_close(truth(ImageFolder(str(folder), crop="center"), 1), images[1][:, :, 2:22])
-    torch.testing.assert_close(truth(ImageFolder(str(folder), crop="center", patch=10), 1), images[1][:, 5:15, 7:17])
+    torch.testing.assert_close(
+        truth(ImageFolder(str(folder), crop="center", patch=10), 1), images[1][:, 5:15, 7:17]
+    )
     small = truth(ImageFolder(str(folder), crop="center", size=10), 1)
     assert small.shape == (1, 10, 10)
     assert float(small.mean()) == pytest.approx(float(images[1][:, :, 2:22].mean()), rel=0.02)
@@ -73,8 +75,8 @@ def test_random_cuts_and_turns_depend_on_seed_and_index_alone(folder: Path) -> N
     cuts = [truth(dataset, i) for i in range(120)]
     for i in reversed(range(120)):
         assert torch.equal(truth(make(0), i), cuts[i])
-    assert not torch.equal(truth(make(1), 0), cuts[0])
-    assert len({tuple(c.flatten().tolist()) for c in cuts}) == 120
+    assert sum(torch.equal(truth(make(1), i), cuts[i]) for i in range(120)) < 5
+    assert len({tuple(c.flatten().tolist()) for c in cuts}) > 110
     # Every cut is a part of its own image, in one of the eight positions.
     for i in (0, 1, 2, 3, 60):
         parts = expected(folder)[i % 4][0].unfold(0, 8, 1).unfold(1, 8, 1).reshape(-1, 8, 8)
@@ -91,8 +93,12 @@ def test_colours_become_luminance_and_alpha_is_dropped(tmp_path: Path) -> None:
     colours = np.zeros((8, 8, 4), np.uint8)
     colours[..., 0], colours[..., 1], colours[..., 2], colours[..., 3] = 255, 51, 102, 7
     write_array(tmp_path / "a.png", colours)
-    assert float(truth(ImageFolder(str(tmp_path)), 0).mean()) == pytest.approx(0.2125 + 0.7154 / 5 + 0.0721 * 0.4)
-    assert truth(ImageFolder(str(tmp_path), grayscale=False), 0)[:, 0, 0].tolist() == pytest.approx([1, 0.2, 0.4])
+    assert float(truth(ImageFolder(str(tmp_path)), 0).mean()) == pytest.approx(
+        0.2125 + 0.7154 / 5 + 0.0721 * 0.4
+    )
+    assert truth(ImageFolder(str(tmp_path), grayscale=False), 0)[:, 0, 0].tolist() == pytest.approx(
+        [1, 0.2, 0.4]
+    )
 
 
 def test_volumes_are_cut_into_slices(tmp_path: Path) -> None:
@@ -132,8 +138,8 @@ def test_bad_folders_and_files_are_told(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"a\.png cannot be read as PNG"):
         dataset[0]
     np.save(tmp_path / "a.npy", np.full((4, 4), np.nan))
+    dataset = ImageFolder(str(tmp_path))
     with pytest.raises(InputError, match=r"a\.npy holds numbers that are not finite"):
-        dataset = ImageFolder(str(tmp_path))
         dataset[0]
     for options in ({"crop": "random"}, {"patch": 4}, {"repeats": 0}, {"divide_by": 0.0}):
         with pytest.raises(InputError):
@@ -162,7 +168,9 @@ def test_real_folders(shared: Path) -> None:
 def test_lidc_slices_are_ordered_attenuation(tmp_path: Path, write_ct: Any) -> None:
     for name, z, value in (("1", 5.0, 24), ("2", -3.0, 1024), ("3", 1.0, -2000)):
         write_ct(tmp_path / "LIDC-0001" / "series" / f"{name}.dcm", np.full((6, 6), value), z)
-    write_ct(tmp_path / "LIDC-0001" / "scout" / "1.dcm", np.zeros((6, 6)), 0, ImageType=["ORIGINAL", "LOCALIZER"])
+    write_ct(
+        tmp_path / "LIDC-0001" / "scout" / "1.dcm", np.zeros((6, 6)), 0, ImageType=["ORIGINAL", "LOCALIZER"]
+    )
     write_ct(tmp_path / "LIDC-0001" / "xray" / "1.dcm", np.zeros((6, 6)), 0, Modality="DX")
     write_ct(tmp_path / "LIDC-0002" / "1.dcm", np.full((6, 6), 2024), 0)
     dataset = LIDC(str(tmp_path))

@@ -46,7 +46,9 @@ def test_rendering_leaves_nothing_behind_where_ellipses_end() -> None:
 
 
 def test_ellipses_beyond_the_border_and_thin_ones() -> None:
-    table = torch.tensor([[1.0, 1e-9, 3.0, 0.0, 0.0, 0.3], [2.0, 5.0, 5.0, 1.0, 1.0, 0.0], [1, 0.1, 0.1, 7, 7, 0]])
+    table = torch.tensor(
+        [[1.0, 1e-9, 3.0, 0.0, 0.0, 0.3], [2.0, 5.0, 5.0, 1.0, 1.0, 0.0], [1, 0.1, 0.1, 7, 7, 0]]
+    )
     table = table.double()
     torch.testing.assert_close(render_ellipses(table, 41), brute_force(table, 41))
 
@@ -66,7 +68,10 @@ def test_the_shepp_logan_phantom_is_odls() -> None:
 
 
 def test_the_published_laws() -> None:
-    for name, count, centre, positive in (("learned-gradient", 100, 0.5, 0.7), ("learned-primal-dual", 50, 1.0, 0.5)):
+    for name, count, centre, positive in (
+        ("learned-gradient", 100, 0.5, 0.7),
+        ("learned-primal-dual", 50, 1.0, 0.5),
+    ):
         tables = [LAWS[name].draw(generator_of(1, i)) for i in range(300)]
         counts = torch.tensor([len(t) for t in tables], dtype=torch.float64)
         assert float(counts.mean()) == pytest.approx(count, rel=0.03)

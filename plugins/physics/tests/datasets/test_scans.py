@@ -31,7 +31,9 @@ def measurement(dataset: Any) -> torch.Tensor:
 # HTC 2022 -----------------------------------------------------------------------------------------
 
 
-def write_htc(path: Path, angles: np.ndarray, rows: np.ndarray, name: str = "htc2022_tx_", **changed: float) -> None:
+def write_htc(
+    path: Path, angles: np.ndarray, rows: np.ndarray, name: str = "htc2022_tx_", **changed: float
+) -> None:
     parameters: dict[str, Any] = {
         "projectName": name,
         "distanceSourceOrigin": 410.66,
@@ -63,7 +65,9 @@ def test_views_of_several_files_are_merged_once(tmp_path: Path) -> None:
     assert geometry.pixel_size == pytest.approx(0.148322 * 512 / 16)
     # Through 360 degrees, in the order in which they are passed.
     write_htc(tmp_path / "c.mat", np.arange(0, 360, 40.0), rng.random((9, 40)))
-    np.testing.assert_allclose(HTC2022(str(tmp_path / "c.mat"), start=300, stop=40, size=8).angles, [320, 0, 40])
+    np.testing.assert_allclose(
+        HTC2022(str(tmp_path / "c.mat"), start=300, stop=40, size=8).angles, [320, 0, 40]
+    )
 
 
 def test_files_that_do_not_belong_together_are_told(tmp_path: Path) -> None:
@@ -108,7 +112,11 @@ def test_the_measured_phantom_and_its_segmentation(shared: Path) -> None:
 
 
 def test_both_matlab_versions_of_the_challenge(shared: Path) -> None:
-    for name, views in (("solid_disc_subsample73", 61), ("ta_60deg_example", 121), ("tb_category7_30deg", 61)):
+    for name, views in (
+        ("solid_disc_subsample73", 61),
+        ("ta_60deg_example", 121),
+        ("tb_category7_30deg", 61),
+    ):
         dataset = HTC2022(str(shared / f"real/ct/htc2022_{name}.mat"), size=64, reduce_bins=8)
         assert measurement(dataset).shape == (1, views, 70)
         assert dataset.operator.geometry.bin_spacing == pytest.approx(1.6)
@@ -176,7 +184,12 @@ def test_reduced_bins_measure_the_same_object(
     _, rows = scan
     np.save(tmp_path / "a.npy", rows)
     dataset = SinogramFile(
-        str(tmp_path / "a.npy"), arc=360, rotation_centre=26.4, reduce_bins=factor, offset="border-median", size=40
+        str(tmp_path / "a.npy"),
+        arc=360,
+        rotation_centre=26.4,
+        reduce_bins=factor,
+        offset="border-median",
+        size=40,
     )
     x = dataset.operator.filtered_backprojection(measurement(dataset)[None], filter="hann")[0, 0]
     weight = x.clamp_min(0) / x.clamp_min(0).sum()
@@ -187,7 +200,9 @@ def test_reduced_bins_measure_the_same_object(
     own = torch.arange(40) - 19.5
     # The object's centre of mass and width in pixels of the phantom.
     for axis in (0, 1):
-        assert float((weight.sum(axis) * line).sum()) == pytest.approx(float((share.sum(axis) * own).sum()), abs=0.35)
+        assert float((weight.sum(axis) * line).sum()) == pytest.approx(
+            float((share.sum(axis) * own).sum()), abs=0.35
+        )
 
 
 def test_bad_sinograms_are_told(tmp_path: Path) -> None:

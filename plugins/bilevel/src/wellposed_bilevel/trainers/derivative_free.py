@@ -26,8 +26,9 @@ class DerivativeFree(Trainer):
     `x_i(θ)` minimises the lower-level objective of the target, an iterative solver whose iteration
     certifies `‖x − x_i(θ)‖`; images `(n, *domain.shape)` are one batch. `accuracy`: how the lower level is
     solved, `{}` or `{factor: …, share: …}` as each step needs it, `{tolerance: …}` to one certified
-    tolerance, `{iterations: …}` a fixed number of steps without certificates. `evaluations` and `work` (lower-level iterations
-    summed over the images) are the budget. `initial_radius`, `final_radius`: fractions of the box.
+    tolerance, `{iterations: …}` a fixed number of steps without certificates. `evaluations` and `work`
+    (lower-level iterations, summed over the images) are the budget. `initial_radius`, `final_radius`:
+    fractions of the box.
 
     The folder holds `evaluations.jsonl`, `parameters.json` and what a run needs to go on after a kill.
     Raises `InputError` where the data, the target or the folder do not fit.

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.optimize import Bounds, minimize
+from scipy.optimize import minimize
 from torch import Tensor, nn
 from wellposed import Dataset, InputError, Trainer
 from wellposed.trainer import Fitted
@@ -88,7 +88,7 @@ class ImplicitGradient(Trainer):
             evaluator.retain(e for e in (evaluation, evaluator.best) if e is not None)
             return evaluation.value, np.array(entry["gradient"], dtype=np.float64)
 
-        bounds = Bounds(np.zeros(self.space.dimension), np.ones(self.space.dimension))
+        bounds = [(0.0, 1.0)] * self.space.dimension
         options = {"maxiter": 10 * self.budget.evaluations, "maxfun": 10 * self.budget.evaluations}
         try:
             minimize(value_and_gradient, self.space.start, method="L-BFGS-B", jac=True, bounds=bounds, options=options)

@@ -23,9 +23,9 @@ class BregmanState(State):
 class LinearizedBregman(Iteration[BregmanState]):
     """`v ← v − s A*∇D(Ax, y)`, `x ← prox_{δR}(δ v)`; images `(B, *domain.shape)`.
 
-    Goes to the solution of `A x = y` with the least `R(x) + ‖x‖²/(2δ)`; for `R = ‖·‖₁` and `δ` of about
-    ten times the largest value of the image that is the sparsest in the sense of `R`. On noisy data it
-    regularizes by being stopped early (`discrepancy`). A weight of `R` sets the scale against `δ`.
+    Goes to the solution of `A x = y` with the least `R(x) + ‖x‖²/(2δ)`, δ the number `delta`; for
+    `R = ‖·‖₁` and δ of about ten times the largest value of the image that is the one of least `R`. On
+    noisy data it regularizes by being stopped early (`discrepancy`). A weight of `R` acts against δ.
     By default `s = 1/(δ L)` with `L` the Lipschitz constant of the data term's gradient; or give `step_size`.
     A start image `x₀` enters as `v₀ = A*A x₀/(δ‖A‖²)`, in the range of `A*`, which keeps the limit.
 

@@ -40,7 +40,7 @@ class PDHGState(State):
 
 
 class PDHG(Iteration[PDHGState]):
-    """`x̂ = prox_{τh}(x − τΣK_i*p_i)`, `p̂_i = prox_{σ_i g_i*}(p_i + σ_i K_i(2x̂ − x))`, then relaxed.
+    """`p̂_i = prox_{σ_i g_i*}(p_i + σ_i K_i x)`, `x̂ = prox_{τh}(x − τΣK_i*(2p̂_i − p_i))`, then relaxed.
 
     Solves `min_x D(Ax, y) + Σ g_i(K_i x) + h(x)`: `D∘A` and the regularizer's terms with an analysis map
     are dualised, `h` is its first term without one. Where `A*A = c·I` and `D` is a squared distance the
@@ -100,8 +100,9 @@ class PDHG(Iteration[PDHGState]):
     def step(self, problem: Problem, state: PDHGState) -> PDHGState:
         saddle = Saddle.of(problem, *state.curvature)
         tau = state.primal_step if self.primal_step is None else self.primal_step
-        image = saddle.primal_prox(descend(state.x, saddle.pull(state.dual, state.x), tau), tau)
-        dual = self._ascend(saddle, state, torch.lerp(state.x, image, 2.0), tau)
+        dual = self._ascend(saddle, state, tau)
+        reflected = tuple(torch.lerp(p, q, 2.0) for p, q in zip(state.dual, dual, strict=True))
+        image = saddle.primal_prox(descend(state.x, saddle.pull(reflected, state.x), tau), tau)
         moved = replace(
             state,
             image=image,
@@ -134,12 +135,12 @@ class PDHG(Iteration[PDHGState]):
 
     # Steps ------------------------------------------------------------------------------------------
 
-    def _ascend(self, saddle: Saddle, state: PDHGState, point: Tensor, tau: float | Tensor) -> list[Tensor]:
-        """`p̂_i = prox_{σ_i g_i*}(p_i + σ_i K_i point)`."""
+    def _ascend(self, saddle: Saddle, state: PDHGState, tau: float | Tensor) -> list[Tensor]:
+        """`p̂_i = prox_{σ_i g_i*}(p_i + σ_i K_i x)`."""
         dual = []
         for i, (block, p) in enumerate(zip(saddle.blocks, state.dual, strict=True)):
             sigma = state.scales[:, i] / tau
-            dual.append(block.prox_conjugate(descend(p, block.apply(point), -sigma), sigma))
+            dual.append(block.prox_conjugate(descend(p, block.apply(state.x), -sigma), sigma))
         return dual
 
     def _rebalanced(self, state: PDHGState) -> PDHGState:

@@ -51,7 +51,7 @@ class SART(Iteration[ImageState]):
 
     @classmethod
     def examples(cls) -> tuple[dict, ...]:
-        return ({}, {"subsets": 4, "relaxation": 0.8})
+        return ({}, {"subsets": 2, "relaxation": 1.5})
 
     def check(self, problem: Problem) -> None:
         super().check(problem)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import warnings
+from functools import partial
 from typing import Literal
 
-import torch
 from torch import Tensor
 from wellposed import InputError, Regularizer
 from wellposed.regularizer import Term
 
-from ..differences import Differences, check_image
-from ..rof.derivative import DifferentiableDenoise
+from ..differences import Differences
+from ..inner_solvers.batch import warn_of_limit
+from ..inner_solvers.denoise import denoise
+from ..inner_solvers.derivative import differentiable_prox, total_variation_iterate
 from .group_norm import GroupNorm
 from .magnitude import magnitude, per_image
+from .planes import from_planes, plane_weights, to_planes
 
 
 class TotalVariation(Regularizer):
@@ -65,13 +67,12 @@ class TotalVariation(Regularizer):
         return per_image(magnitude(self.differences(x), self._group))
 
     def prox(self, x: Tensor, step: float | Tensor) -> Tensor:
-        check_image(x, "total variation")
-        planes, weights = self._planes(x), self._weights(x, step)
-        image, gap, iterations = DifferentiableDenoise.apply(  # type: ignore[misc]
-            planes, weights, self.norm, self.tolerance, self.limit
-        )
-        self._warn(gap, iterations, x)
-        return self._image(image, x)
+        joint, who = self.channels == "joint", "the proximal map of total variation"
+        planes, weights = to_planes(x, joint, who), plane_weights(step, x, joint)
+        solve = partial(denoise, coupling=self.norm, tolerance=self.tolerance, limit=self.limit)
+        image, gap = differentiable_prox(planes, weights, solve, total_variation_iterate(self.norm))
+        warn_of_limit(who, gap, self.tolerance, self.limit)
+        return from_planes(image, x)
 
     def split(self) -> list[Term]:
         """`‖·‖_{2,1}` of the discrete gradient."""
@@ -84,38 +85,3 @@ class TotalVariation(Regularizer):
     def _group(self) -> tuple[int, ...]:
         """Axes of the gradient field `(B, d, C, *spatial)` that make one length."""
         return (*((1,) if self.norm == "isotropic" else ()), *((2,) if self.channels == "joint" else ()))
-
-    # Images as real planes (N, J, *spatial): J are the numbers of a pixel that are coupled ------------
-
-    def _planes(self, x: Tensor) -> Tensor:
-        joint = self.channels == "joint"
-        spatial = x.shape[2:]
-        if x.is_complex():
-            pairs = torch.view_as_real(x.resolve_conj()).movedim(-1, 2)
-            return pairs.reshape(len(x), -1, *spatial) if joint else pairs.reshape(-1, 2, *spatial)
-        return x if joint else x.reshape(-1, 1, *spatial)
-
-    def _image(self, planes: Tensor, x: Tensor) -> Tensor:
-        if not x.is_complex():
-            return planes.reshape(x.shape)
-        pairs = planes.reshape(*x.shape[:2], 2, *x.shape[2:]).movedim(2, -1)
-        return torch.view_as_complex(pairs.contiguous())
-
-    def _weights(self, x: Tensor, step: float | Tensor) -> Tensor:
-        weights = torch.as_tensor(step, dtype=x.dtype.to_real(), device=x.device)
-        if not bool((weights >= 0).all()):
-            raise InputError(f"the step of a proximal map must be ≥ 0; got {step}")
-        weights = weights.expand(len(x))
-        return weights if self.channels == "joint" else weights.repeat_interleave(x.shape[1])
-
-    def _warn(self, gap: Tensor, iterations: Tensor, x: Tensor) -> None:
-        reachable = max(self.tolerance, 4 * torch.finfo(x.dtype).eps)
-        worst = float(torch.where(iterations >= self.limit, gap, 0.0).max())
-        if worst > reachable:
-            warnings.warn(
-                f"the proximal map of total variation stopped after {self.limit} iterations at a relative "
-                f"duality gap of {worst:.1e} instead of {reachable:.1e}; give TotalVariation a larger limit "
-                f"or tolerance, or a smaller step",
-                RuntimeWarning,
-                stacklevel=3,
-            )

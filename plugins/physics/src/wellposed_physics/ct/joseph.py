@@ -53,8 +53,12 @@ def rays_of(geometry: Geometry, ray: np.ndarray | None = None) -> Rays:
     return Rays(steep, np.where(steep, column, row), slope, geometry.pixel_size / np.abs(across))
 
 
-def joseph_matrix(rays: Rays, shape: tuple[int, int], dtype: np.dtype) -> csr_matrix:
-    """The matrix of Joseph weights `(rays, pixels)` in CSR with 32-bit indices."""
+def joseph_matrix(rays: Rays, shape: tuple[int, int], dtype: np.dtype, pitch: int | None = None) -> csr_matrix:
+    """The matrix of Joseph weights `(rays, rows · pitch)` in CSR with 32-bit indices.
+
+    Pixel `(i, j)` has the number `i · pitch + j`; by default `pitch` is the number of columns.
+    """
+    pitch = shape[1] if pitch is None else pitch
     first, crossings = crossed_steps(rays, shape)
     ends = 2 * np.cumsum(crossings)
     if ends[-1] > _INT32_LIMIT:
@@ -68,9 +72,9 @@ def joseph_matrix(rays: Rays, shape: tuple[int, int], dtype: np.dtype) -> csr_ma
         part = slice(low, low + chunk)
         stop = ends[min(low + chunk, len(rays)) - 1] // 2
         target = slice(stop - crossings[part].sum(), stop)
-        _fill(rays[part], first[part], crossings[part], shape, pixels[target], weights[target])
+        _fill(rays[part], first[part], crossings[part], shape, pitch, pixels[target], weights[target])
     pointers = np.concatenate([[0], ends]).astype(np.int32)
-    size = (len(rays), shape[0] * shape[1])
+    size = (len(rays), shape[0] * pitch)
     return csr_matrix((weights.ravel(), pixels.ravel(), pointers), shape=size, copy=False)
 
 
@@ -93,6 +97,7 @@ def _fill(
     first: np.ndarray,
     crossings: np.ndarray,
     shape: tuple[int, int],
+    pitch: int,
     pixels: np.ndarray,
     weights: np.ndarray,
 ) -> None:
@@ -109,7 +114,7 @@ def _fill(
     np.multiply(fraction, length, out=weights[:, 1])
     np.subtract(length, weights[:, 1], out=weights[:, 0])
     size = np.repeat(_extents(rays, shape)[1], crossings)
-    along, across = np.where(rays.steep, shape[1], 1), np.where(rays.steep, 1, shape[1])
+    along, across = np.where(rays.steep, pitch, 1), np.where(rays.steep, 1, pitch)
     pixel = np.repeat(along, crossings) * step
     across = np.repeat(across, crossings)
     for neighbour, column in enumerate((lower, lower + 1)):

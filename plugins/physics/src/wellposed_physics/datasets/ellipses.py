@@ -19,8 +19,8 @@ from .rendering import render_ellipses
 class EllipseLaw:
     """The law of one image: `Poisson(count)` independent ellipses on `[−1, 1]²`.
 
-    Each has the value `(U − shift) · Exp(contrast)`, half-axes `Exp(extent)`, centre uniform on `[−spread, spread]²`,
-    rotation uniform on `[0, 2π)`; `U` uniform on `[0, 1)`, `Exp(m)` is exponential of mean `m`.
+    Each has the value `(U − shift) · Exp(contrast)`, half-axes `Exp(extent)`, centre uniform on `[−spread,
+    spread]²`, rotation uniform on `[0, 2π)`; `U` uniform on `[0, 1)`, `Exp(m)` is exponential of mean `m`.
     """
 
     count: float

@@ -75,6 +75,7 @@ class ImageFolder(Dataset):
         self.grayscale, self.augment, self.repeats, self.seed = grayscale, augment, repeats, seed
         self.key, self.slice_axis, self.divide_by = key, slice_axis, divide_by
         self.files = find_files(self.path, READABLE)
+        self._volume: tuple[Path, np.ndarray] | None = None
         #: Number of images up to and including each file.
         self._ends = list(accumulate(self._slices_of(file) for file in self.files))
 
@@ -86,12 +87,20 @@ class ImageFolder(Dataset):
         number = index % self._ends[-1]
         position = bisect_right(self._ends, number)
         file = self.files[position]
-        array, name = read_array(file, self.key), file.relative_to(self._root).as_posix()
+        array, name = self._array(file), file.relative_to(self._root).as_posix()
         if self.slice_axis is not None:
             slice_index = number - (self._ends[position - 1] if position else 0)
             array, name = np.take(array, slice_index, axis=self.slice_axis), f"{name}[{slice_index}]"
         image = as_image(array, file, grayscale=self.grayscale, divide_by=self.divide_by)
         return Sample(name, self._prepared(image, file, index))
+
+    def _array(self, file: Path) -> np.ndarray:
+        """A file's array; of volumes the last one is kept, since its slices are mostly read one after another."""
+        if self.slice_axis is None:
+            return read_array(file, self.key)
+        if self._volume is None or self._volume[0] != file:
+            self._volume = file, read_array(file, self.key)
+        return self._volume[1]
 
     def _prepared(self, image: Tensor, file: Path, index: int) -> Tensor:
         generator = generator_of(self.seed, index)

@@ -15,11 +15,12 @@ from .per_bin import PerBin
 class KullbackLeibler(Fidelity):
     """Kullback-Leibler divergence of counts, `D(v, y) = g Σ u − y + y log(y/u)` with `u = v + b`.
 
-    The likelihood where `g·y` is Poisson of mean `g·u`. `gain` `g > 0` is the number of counts per unit, `background` `b ≥ 0` (scatter, randoms; a number, or
-    one per bin) is known and added to the prediction. The value is infinite where `u < 0`, or `u = 0` and
-    `y > 0`. Closed forms, with step `s`, `c = v + b − s g`, and for the conjugate's `p < g`:
-    `prox = ½(c + (c² + 4 s g y)^½) − b`, `D*(p) = Σ −p b − g y log(1 − p/g)`.
-    The gradient `g(u − y)/u` has a Lipschitz constant on `v ≥ 0` only, `g max y/b²`, and only with `b > 0`.
+    The likelihood where `g·y` is Poisson of mean `g·u`. `gain` `g > 0` is the number of counts per unit,
+    `background` `b ≥ 0` (scatter, randoms; a number, or one per bin) is known and added to the prediction.
+    The value is infinite where `u < 0`, or `u = 0` and `y > 0`. Closed forms, with step `s`, `c = v + b − s
+    g`, and for the conjugate's `p < g`: `prox = ½(c + (c² + 4 s g y)^½) − b`, `D*(p) = Σ −p b − g y log(1 −
+    p/g)`. The gradient `g(u − y)/u` has a Lipschitz constant on `v ≥ 0` only, `g max y/b²`, and only with `b
+    > 0`.
 
     `check` raises `InputError` for measurements that are complex or negative.
     """

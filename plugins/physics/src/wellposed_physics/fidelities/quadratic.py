@@ -22,17 +22,21 @@ class Quadratic(Fidelity):
         return (0.5 * w) * inner(residual, residual)
 
     def gradient(self, v: Tensor, y: Tensor) -> Tensor:
-        return self.weights(y) * (v - y)
+        w = self.weights(y)
+        return w * (v - y) if isinstance(w, Tensor) else (v - y).mul_(w)
 
     def prox(self, v: Tensor, y: Tensor, step: float | Tensor) -> Tensor:
         """`(v + s w y) / (1 + s w)`."""
         sw = per_sample(step, v) * self.weights(y)
-        return v + (y - v) * (sw / (1 + sw))
+        share = sw / (1 + sw)
+        return v + (y - v) * share if isinstance(share, Tensor) else torch.lerp(v, y, share)
 
     def prox_conjugate(self, v: Tensor, y: Tensor, step: float | Tensor) -> Tensor:
         """`w (v − s y) / (w + s)`."""
         s, w = per_sample(step, v), self.weights(y)
-        return (v - s * y) * (w / (w + s))
+        if isinstance(s, Tensor) or isinstance(w, Tensor):
+            return (v - s * y) * (w / (w + s))
+        return torch.sub(v, y, alpha=s).mul_(w / (w + s))
 
     def conjugate(self, p: Tensor, y: Tensor) -> Tensor:
         """`Σ Re(p̄ y) + |p|²/(2w)`; infinite where `w = 0` and `p ≠ 0`."""

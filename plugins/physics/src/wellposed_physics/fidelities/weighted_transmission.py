@@ -12,10 +12,11 @@ from .transmission import check_line_integrals, check_photons
 class WeightedTransmission(Quadratic):
     """Least squares weighted by the counts: the quadratic form of `poisson-transmission`.
 
-    `D(v, y) = ½ Σ w (v − y)²` with `w = n²/(n + b)` and `n = N exp(−y)`, the second-order expansion of `poisson-transmission` at `v = y`: `1/w` is the variance of post-log data.
-    `photons` `N` and `background` `b` per bin; without background `w = n`, the counts themselves. `v` and
-    `y` are line integrals without unit. Convex, with all closed forms of `l2`; smoothness and strong
-    convexity are the largest and smallest weight of each sample.
+    `D(v, y) = ½ Σ w (v − y)²` with `w = n²/(n + b)` and `n = N exp(−y)`, the second-order expansion of that
+    likelihood at `v = y`: `1/w` is the variance of post-log data. `photons` `N` and `background` `b` are per
+    bin; without background `w = n`, the counts themselves. `v` and `y` are line integrals without unit.
+    Convex, with all closed forms of `l2`; smoothness and strong convexity are the largest and smallest
+    weight of each sample. `check` raises `InputError` for measurements that are complex.
     """
 
     source = "Sauer & Bouman 1993, IEEE Trans. Signal Process. 41(2):534, the quadratic approximation"

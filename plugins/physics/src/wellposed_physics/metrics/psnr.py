@@ -12,10 +12,10 @@ from .checks import check_data_range, check_pair, data_ranges, magnitudes, mean_
 class PSNR(Metric):
     """Peak signal-to-noise ratio, `10 log₁₀(R² / MSE)` in dB, one number per image.
 
-    The mean is over channels and pixels. `R = data_range`, or with `data_range: null` the `max − min` of each true image. It is not the maximum,
-    and not the range of the reconstruction. Complex images are compared by magnitude. Identical images have
-    infinite PSNR. Raises `ShapeError` for images of different shapes, and `InputError` for a constant truth
-    without a stated range.
+    The mean is over channels and pixels. `R = data_range`, or with `data_range: null` the `max − min` of each
+    true image. It is not the maximum, and not the range of the reconstruction. Complex images are compared by
+    magnitude. Identical images have infinite PSNR. Raises `ShapeError` for images of different shapes, and
+    `InputError` for a constant truth without a stated range.
     """
 
     source = "Huynh-Thu & Ghanbari 2008, Electron. Lett. 44:800"

@@ -16,8 +16,8 @@ from .draws import exponential, uniform
 class LaplaceNoise(Noise):
     """Laplace noise, `y = v + e` with density `∝ exp(−|e| / scale)` in every bin; outliers are common.
 
-    `|e|` is the modulus where complex. Real noise has variance `2·scale²`; complex noise `6·scale²` in total, with uniform phase.
-    Raises `InputError` where `scale` is not positive. Paired with `l1`.
+    `|e|` is the modulus where complex. Real noise has variance `2·scale²`; complex noise `6·scale²` in total,
+    with uniform phase. Raises `InputError` where `scale` is not positive. Paired with `l1`.
     """
 
     source = "Nikolova 2004, J. Math. Imaging Vis. 20:99 (the noise whose likelihood is the ℓ1 fidelity)"

@@ -14,9 +14,9 @@ from .draws import poisson
 class TransmissionNoise(Noise):
     """Photon noise of X-ray transmission in post-log data, `y = −log(max(n − b, 1) / N)`.
 
-    The counts are `n ~ Poisson(N·exp(−v) + b)`. `v` are line integrals of attenuation, without unit (scale the image so that `A x` is); `N = photons`
-    is the number that reaches a bin through air, `b = background` (scatter, dark counts) is known and
-    subtracted. Bins that counted nothing are set to one photon.
+    The counts are `n ~ Poisson(N·exp(−v) + b)`. `v` are line integrals of attenuation, without unit (scale
+    the image so that `A x` is); `N = photons` is the number that reaches a bin through air, `b = background`
+    (scatter, dark counts) is known and subtracted. Bins that counted nothing are set to one photon.
 
     Raises `InputError` for nonpositive photons, negative background and complex predictions. Paired with
     `poisson-transmission`; `weighted-transmission` is its quadratic form.

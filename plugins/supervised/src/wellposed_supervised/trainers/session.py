@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -147,7 +148,7 @@ class Session:
         total = self.accelerator.reduce(totals, "sum")
         assert isinstance(total, Tensor)
         means = (total / self.settings.validation).tolist()
-        names = [f"validation {type(m).__name__.lower()}" for m in self.metrics]
+        names = [f"validation {_words(m)}" for m in self.metrics]
         values = dict(zip(names, means, strict=True))
         self.latest.update(values)
         if self.accelerator.is_main_process:
@@ -213,3 +214,8 @@ class _Task(nn.Module):
             x = self.target(batch.measurement, batch.operator)
             total = total + self.loss(x.to(batch.truth.dtype), batch.truth).sum()
         return total / sum(len(batch.truth) for batch in batches)
+
+
+def _words(metric: Metric) -> str:
+    """A metric's class name as a recipe would write it: `MeanSquaredError` → `mean-squared-error`, `PSNR` → `psnr`."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", type(metric).__name__).lower()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .engine import Coupling, Step
+from .step_sizes import Coupling, Steps
 
 
 class TorchEngine:
@@ -18,11 +18,12 @@ class TorchEngine:
     def __init__(self, y: Tensor, coupling: Coupling) -> None:
         self.isotropic = coupling == "isotropic"
         self.axes = range(2, y.ndim)
-        fields = [y.new_zeros(_longer(y, axis)) for axis in self.axes]
-        self._hold(y, y.clone(), y.clone(), y.clone(), fields)
+        self.steps = Steps(y.ndim - 2)
+        padded = [y.new_zeros([n + (k == axis) for k, n in enumerate(y.shape)]) for axis in self.axes]
+        self._hold(y, y.clone(), y.clone(), y.clone(), padded)
 
-    def iterate(self, steps: list[Step]) -> None:
-        for step in steps:
+    def iterate(self, count: int) -> None:
+        for step in self.steps.take(count):
             for edges, above, below in self.gradients:
                 edges.add_(above, alpha=step.sigma).sub_(below, alpha=step.sigma)
             self._project()
@@ -34,23 +35,29 @@ class TorchEngine:
             torch.lerp(self.image, self.target, step.extrapolate, out=self.ahead)
             self.image.lerp_(self.target, step.relax)
 
+    def result(self) -> tuple[Tensor, ...]:
+        return (self.image,)
+
     def relative_gap(self) -> Tensor:
-        """`(½‖x − z‖² + Σ|∇x| − <∇x, p>) / (½‖x − y‖² + Σ|∇x|)`: sums of terms that are ≥ 0, no cancellation."""
-        groups: list[list[tuple[Tensor, Tensor]]] = [[] for _ in ([0] if self.isotropic else self.axes)]
+        """`(½‖x − z‖² + Σ(|∇x| − <∇x, p>)) / (½‖x − y‖² + Σ|∇x|)`: terms that are ≥ 0, no cancellation."""
+        work = torch.sub(self.image, self.target)
+        gap = 0.5 * _squared_norm(work)
+        objective = 0.5 * _squared_norm(torch.sub(self.image, self.data, out=work))
+        lengths, products = torch.zeros_like(self.scale), torch.zeros_like(self.scale)
         for k, axis in enumerate(self.axes):
             n = self.image.shape[axis]
-            part = torch.zeros_like(self.image)
-            torch.sub(
-                self.image.narrow(axis, 1, n - 1), self.image.narrow(axis, 0, n - 1), out=part.narrow(axis, 0, n - 1)
-            )
-            groups[0 if self.isotropic else k].append((part, self.fields[k]))
-        gap = 0.5 * _total((self.image - self.target).square_())
-        objective = 0.5 * _total((self.image - self.data).square_())
-        for group in groups:
-            lengths = _lengths([part for part, _ in group])
-            products = [(part * field).sum(1, keepdim=True) for part, field in group]
-            objective += _total(lengths)
-            gap += _total(lengths - torch.stack(products).sum(0) if len(products) > 1 else lengths - products[0])
+            after, before = self.image.narrow(axis, 1, n - 1), self.image.narrow(axis, 0, n - 1)
+            torch.sub(after, before, out=work.narrow(axis, 0, n - 1))
+            work.narrow(axis, n - 1, 1).zero_()
+            for component, field in zip(work.split(1, 1), self.fields[k].split(1, 1), strict=True):
+                lengths.addcmul_(component, component)
+                products.addcmul_(component, field)
+            if not self.isotropic or axis == self.axes[-1]:
+                lengths.sqrt_()
+                objective += lengths.flatten(1).sum(1)
+                gap += products.neg_().add_(lengths).flatten(1).sum(1)
+                lengths.zero_()
+                products.zero_()
         return torch.where(objective == 0, 0.0, gap / objective)
 
     def keep(self, index: Tensor) -> None:
@@ -58,6 +65,7 @@ class TorchEngine:
         self._hold(*(tensor[index] for tensor in state), [field[index] for field in self.padded])
 
     def _hold(self, data: Tensor, image: Tensor, ahead: Tensor, target: Tensor, padded: list[Tensor]) -> None:
+        """Keep the state, and all views of it that the iteration needs."""
         self.data, self.image, self.ahead, self.target, self.padded = data, image, ahead, target, padded
         self.scale = torch.empty_like(image[:, :1])
         self.fields, self.shifted, self.gradients = [], [], []
@@ -70,7 +78,7 @@ class TorchEngine:
             )
 
     def _project(self) -> None:
-        """`p/max(1, |p|)` over each group: all directions, or each one alone; the channels of `J` always together."""
+        """`p/max(1, |p|)` over all directions, or each alone; the numbers of a pixel always together."""
         if self.isotropic:
             self._project_group(self.fields)
         elif self.image.shape[1] == 1:
@@ -83,24 +91,12 @@ class TorchEngine:
     def _project_group(self, fields: list[Tensor]) -> None:
         first, *others = (c for field in fields for c in field.split(1, dim=1))
         torch.mul(first, first, out=self.scale)
-        for channel in others:
-            self.scale.addcmul_(channel, channel)
+        for component in others:
+            self.scale.addcmul_(component, component)
         self.scale.clamp_(min=1).rsqrt_()
         for field in fields:
             field.mul_(self.scale)
 
 
-def _longer(y: Tensor, axis: int) -> list[int]:
-    return [n + (k == axis) for k, n in enumerate(y.shape)]
-
-
-def _lengths(parts: list[Tensor]) -> Tensor:
-    """`(Σ part²)^½` over all parts and their channels, `(N, 1, *spatial)`."""
-    squares = parts[0].square()
-    for part in parts[1:]:
-        squares.addcmul_(part, part)
-    return (squares.sum(1, keepdim=True) if squares.shape[1] > 1 else squares).sqrt_()
-
-
-def _total(values: Tensor) -> Tensor:
-    return values.flatten(1).sum(1)
+def _squared_norm(u: Tensor) -> Tensor:
+    return torch.linalg.vector_norm(u.flatten(1), dim=1).square()

@@ -17,7 +17,7 @@ import torch
 from numba import njit
 from torch import Tensor
 
-from .engine import Coupling, Step
+from .step_sizes import Coupling, Steps
 
 _ASSUME = {"contract", "nsz", "arcp", "reassoc", "nnan", "ninf"}  # images are finite here
 
@@ -36,13 +36,18 @@ class NumbaEngine:
 
     def __init__(self, y: Tensor, coupling: Coupling) -> None:
         self.isotropic = coupling == "isotropic"
+        self.steps = Steps(2)
         self.data = y.contiguous()
         self.image, self.ahead = self.data.clone(), self.data.clone()
         self.field = torch.zeros_like(self.data).expand(-1, 2, -1, -1).contiguous()
 
-    def iterate(self, steps: list[Step]) -> None:
-        numbers = np.array([(s.sigma, s.relax, s.extrapolate) for s in steps], dtype=self._arrays()[0].dtype)
+    def iterate(self, count: int) -> None:
+        taken = self.steps.take(count)
+        numbers = np.array([(s.sigma, s.relax, s.extrapolate) for s in taken], dtype=self.data.numpy().dtype)
         self._each(lambda y, x, ahead, p: _iterate(y, x, ahead, p, numbers, self.isotropic))
+
+    def result(self) -> tuple[Tensor, ...]:
+        return (self.image,)
 
     def relative_gap(self) -> Tensor:
         return torch.tensor(
