@@ -11,7 +11,8 @@ import torch
 import yaml
 
 from wellposed.errors import InputError, ShapeError
-from wellposed.measurement_file import fitted
+from wellposed.measurement_file import MeasurementFile, fitted
+from wellposed.operator import Operator
 from wellposed.space import Space
 
 SIZE = 24
@@ -92,6 +93,30 @@ def test_operator_and_solvers_from_files_and_recipes(toy: Any, image: np.ndarray
     assert recipe["seed"] == 3
 
 
+def test_solvers_are_labelled_by_the_user_or_by_their_names(toy: Any, image: np.ndarray) -> None:
+    solvers = ["--solver", "toy-adjoint", "--solver", "toy-adjoint", "--solver", DESCENT, "--solver", f"mine={DESCENT}"]
+    done = toy(*BLUR, *solvers, "--out", "out", "--json")
+    labels = [entry["solver"] for entry in done.json["results"]]
+    assert labels == ["toy-adjoint", "toy-adjoint (again)", "toy-descent", "mine"]
+
+
+def test_an_operator_that_waits_for_sensitivities_gets_them_from_the_data(tmp_path: Path) -> None:
+    class Waiting(Operator):
+        has_sensitivities = False
+
+        def __init__(self) -> None:
+            super().__init__(Space((1, 4)), Space((1, 4)))
+
+        def calibrated(self, y: torch.Tensor) -> Operator:
+            ready = Waiting()
+            ready.has_sensitivities, ready.seen = True, float(y.sum())  # type: ignore[assignment]
+            return ready
+
+    np.save(tmp_path / "y.npy", np.ones((3, 4)) * np.arange(3)[:, None])
+    data = MeasurementFile(str(tmp_path / "y.npy"), Waiting())
+    assert [data[i].operator.seen for i in range(3)] == [0.0, 4.0, 8.0]  # type: ignore[union-attr]
+
+
 def test_several_measurements_in_one_file(toy: Any, image: np.ndarray) -> None:
     y = np.load("y.npy")
     np.save("y.npy", np.stack([y, 2 * y, 3 * y]))
@@ -104,6 +129,8 @@ def test_the_array_that_fits_is_found_in_the_file(toy: Any, image: np.ndarray) -
     np.savez("y.npz", angles=np.arange(9.0), data=y)
     command = ["reconstruct", "--operator", "toy-blur", "--solver", "toy-adjoint", "--measurement", "y.npz"]
     assert toy(*command, "--out", "out").code == 0
+    np.savez("y.npz", data=np.zeros((5, SIZE, 9)), other=np.zeros(3))
+    assert "none of them fits 1 × 24 × 24. Name one as key" in toy(*command).errors
     np.savez("y.npz", data=y, other=y)
     done = toy(*command, "--out", "two")
     assert done.code == 2

@@ -213,6 +213,7 @@ def test_windows_cut_outliers_and_survive_nonsense() -> None:
     assert window_of(values) == (0.0, 1.0)
     values[0, 0] = 1e6
     assert window_of(values)[1] < 1.01
+    assert window_of(np.linspace(0, 1, 1001)[None], cut=10.0) == (0.1, 0.9)
     assert window_of(np.full((3, 3), np.nan)) == (0.0, 1.0)
     low, high = window_of(np.full((3, 3), 2.0))
     assert high > low

@@ -89,7 +89,7 @@ class Accelerated(State):
 
     x: Tensor
     z: Tensor
-    bound: Tensor = bookkeeping()
+    bound: Tensor = bookkeeping()  # noqa: RUF009 - a field, which is what this default is for
 
 
 class Nesterov(Iteration[Accelerated]):

@@ -57,12 +57,11 @@ def test_an_optimum_outside_the_box_is_found_at_its_face(tmp_path: Path) -> None
     assert fitted.metrics["regularizer.weight"] == pytest.approx(10**lower, rel=1e-6)
 
 
-def trained(
-    folder: Path, evaluations: int = 40, limit: int = 20_000
-) -> tuple[LeastSquaresTrustRegion, UpperLevel, Ending]:
+def trained(folder: Path, limit: int = 20_000) -> tuple[LeastSquaresTrustRegion, UpperLevel, Ending]:
+    """The method after 40 evaluations, its problem, and why it stopped."""
     space = ParameterSpace(THREE)
     problem = UpperLevel.pose(denoiser(Smoothed(), limit), signals(3, 32), space, ConditionPenalty(1e-6))
-    evaluator = Evaluator(problem, Transcript(folder, {}), Budget(evaluations))
+    evaluator = Evaluator(problem, Transcript(folder, {}), Budget(40))
     method = LeastSquaresTrustRegion(evaluator, Dynamic(), Region(), space.start)
     return method, problem, method.run()
 

@@ -25,9 +25,8 @@ THREE = [
 @pytest.mark.parametrize("start", [[0.5, 0.7, 0.6], [0.5, 0.85, 0.0], [0.55, 0.75, 1.0]])
 def test_the_gradient_is_that_of_finite_differences(start: list[float]) -> None:
     """Also at the faces of the box, where differences in θ are one-sided inside the gradient."""
-    problem = UpperLevel.pose(
-        denoiser(Smoothed(), 100_000), signals(2, 24), ParameterSpace(THREE), ConditionPenalty(1e-5)
-    )
+    space = ParameterSpace(THREE)
+    problem = UpperLevel.pose(denoiser(Smoothed(), 100_000), signals(2, 24), space, ConditionPenalty(1e-5))
     point = np.array(start)
     _, x = problem.evaluate(0, point, Demand(1e-12), None)
     found = hypergradient(problem, point, x, 1e-13, 1000)

@@ -1,6 +1,6 @@
-"""A small training problem for the tests, also run as a program: `toy.py FOLDER [KILL]`.
+"""A small training problem for the tests, also run as a program: `toy.py FOLDER [KILL] [plain]`.
 
-`KILL` is `step-N` (the process kills itself when it logs step N) or `write-N` (while it writes the checkpoint
+`plain` takes a target that draws no random numbers. `KILL` is `step-N` (the process kills itself when it logs step N) or `write-N` (while it writes the checkpoint
 of step N, before that is in place).
 """
 
@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from wellposed_supervised.metrics.mean_squared_error import MeanSquaredError
+from wellposed_supervised.solvers.learned_primal_dual import LearnedPrimalDual
 from wellposed_supervised.solvers.post_processing import PostProcessing
 from wellposed_supervised.trainers import checkpoint
 from wellposed_supervised.trainers.supervised import Supervised
@@ -101,7 +102,7 @@ class Killing(TrainingObserver):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def main(folder: Path, kill: str = "step-0") -> None:
+def main(folder: Path, kill: str = "step-0", target: str = "dropping") -> None:
     place, _, number = kill.partition("-")
     if place == "write":
         real, left = os.replace, int(number) // 4
@@ -114,7 +115,8 @@ def main(folder: Path, kill: str = "step-0") -> None:
             real(source, target)
 
         checkpoint.os.replace = replace  # type: ignore[assignment]
-    trainer().fit(solver(), data(), folder, Killing(int(number) if place == "step" else 0))
+    learned = LearnedPrimalDual(steps=2, width=4) if target == "plain" else solver()
+    trainer().fit(learned, data(), folder, Killing(int(number) if place == "step" else 0))
 
 
 if __name__ == "__main__":

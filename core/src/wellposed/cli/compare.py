@@ -44,11 +44,12 @@ def merged_solvers(recipes: list[tuple[str, Recipe]]) -> dict[str, Any]:
     merged: dict[str, Any] = {}
     for name, recipe in recipes:
         for label, node in recipe.solvers.items():
-            merged[_free_label(label, name, merged)] = node
+            merged[free_label(label, name, merged)] = node
     return merged
 
 
-def _free_label(label: str, name: str, taken: dict[str, Any]) -> str:
+def free_label(label: str, name: str, taken: dict[str, Any]) -> str:
+    """`label`, with `name` or a number behind it where it is taken."""
     candidate, number = label, 2
     while candidate in taken:
         candidate = f"{label} ({name})" if number == 2 else f"{label} ({name}, {number - 1})"

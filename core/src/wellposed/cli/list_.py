@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 
 Kind = Annotated[str | None, typer.Argument(help="One kind, such as operators or solvers.", show_default=False)]
 Load = Annotated[bool, typer.Option("--load", help="Import every component, to find what metadata does not tell.")]
+Markdown = Annotated[bool, typer.Option("--markdown", help="Print a Markdown table, as in README.md.")]
 
 
-def list_components(kind: Kind = None, load: Load = False, as_json: Json = False) -> None:
+def list_components(kind: Kind = None, load: Load = False, as_json: Json = False, markdown: Markdown = False) -> None:
     """List the installed components."""
     from ..registry import registry
 
@@ -25,8 +26,31 @@ def list_components(kind: Kind = None, load: Load = False, as_json: Json = False
     objects = [_object(entry, found.clashes(entry), load) for entry in entries]
     if as_json:
         print_json(objects)
+    elif markdown:
+        typer.echo(markdown_table(objects))
     else:
         _print(objects)
+
+
+def markdown_table(objects: list[dict[str, Any]]) -> str:
+    """One row for each distribution and kind, with the names of its components."""
+    rows: dict[tuple[str, str], list[str]] = {}
+    for row in objects:
+        rows.setdefault((row["distribution"], row["kind"]), []).append(f"`{row['name']}`")
+    lines = ["| plugin | kind | components |", "|---|---|---|"]
+    shown = ""
+    for (distribution, kind), names in sorted(rows.items(), key=lambda item: _place(item[0])):
+        lines.append(f"| {'' if distribution == shown else f'`{distribution}`'} | {kind} | {', '.join(names)} |")
+        shown = distribution
+    return "\n".join(lines)
+
+
+def _place(key: tuple[str, str]) -> tuple[bool, str, int]:
+    """The core first, then plugins by name, kinds in their own order."""
+    from ..registry import KINDS
+
+    distribution, kind = key
+    return distribution != "wellposed-core", distribution, list(KINDS).index(kind)
 
 
 def _object(entry: Entry, clashes: bool, load: bool) -> dict[str, Any]:

@@ -74,7 +74,9 @@ class RunProgress:
         if self._task is not None:
             self._bars.remove_task(self._task)
         stop = getattr(self._experiment.solvers.get(solver), "stop", None)
-        self._task = self._bars.add_task(f"{solver} · {sample}"[:40], total=getattr(stop, "iterations", None), unit="it/s")
+        self._task = self._bars.add_task(
+            f"{solver} · {sample}"[:40], total=getattr(stop, "iterations", None), unit="it/s"
+        )
 
 
 class TrainingProgress(TrainingObserver):

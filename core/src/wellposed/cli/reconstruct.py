@@ -32,7 +32,7 @@ def reconstruct(
         str | None, typer.Option(help="How it was measured: an operator's name, or a YAML file of one.")
     ] = None,
     solver: Annotated[
-        list[str] | None, typer.Option(help="A solver's name, a YAML file of one, or YAML; may be repeated.")
+        list[str] | None, typer.Option(help="[LABEL=] a solver's name, a YAML file of one, or YAML; may be repeated.")
     ] = None,
     key: Annotated[str | None, typer.Option(help="The array's name where the file holds several.")] = None,
     transpose: Annotated[str | None, typer.Option(help="Order of the file's axes, such as 1,0.")] = None,
@@ -80,7 +80,7 @@ def composed(
             "--operator NAME is missing: how the measurement was made. `wellposed list operators` names them"
         )
     if solvers:
-        document["solvers"] = {_label(text): _node(text, "solver") for text in solvers}
+        document["solvers"] = _labelled(solvers)
     if "solvers" not in document:
         raise InputError("--solver NAME is missing. `wellposed list solvers` names them")
     document.pop("noise", None)
@@ -127,9 +127,28 @@ def _node(text: str, what: str) -> Any:
     return parse_value(text, f"--{what}")
 
 
-def _label(text: str) -> str:
+def _labelled(solvers: list[str]) -> dict[str, Any]:
+    """The nodes of `LABEL=SOLVER` or `SOLVER`; without a label a solver is called by its name or its file."""
+    from .compare import free_label
+
+    found: dict[str, Any] = {}
+    for text in solvers:
+        label, equals, rest = text.partition("=")
+        given = bool(equals) and "{" not in label
+        node = _node(rest if given else text, "solver")
+        name = label if given else _name_of(text, node)
+        found[free_label(name.strip(), "again", found)] = node
+    return found
+
+
+def _name_of(text: str, node: Any) -> str:
     path = Path(text)
-    return path.stem if path.suffix in (".yaml", ".yml") else text
+    if path.suffix in (".yaml", ".yml"):
+        return path.stem
+    if not isinstance(node, dict):
+        return text
+    iteration = node.get("iteration", node.get("use", "solver"))
+    return str(iteration.get("use", "solver") if isinstance(iteration, dict) else iteration)
 
 
 def _axes(text: str | None) -> list[int] | None:

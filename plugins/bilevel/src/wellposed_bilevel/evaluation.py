@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .lower_level import Demand
 from .parameters import Vector
@@ -49,7 +48,7 @@ class Evaluation:
         return np.append(self.residuals, np.sqrt(self.penalty))
 
 
-def objective_error(residuals: NDArray[np.float64], bounds: NDArray[np.float64]) -> float:
+def objective_error(residuals: Vector, bounds: Vector) -> float:
     """`|Σ r_i² − Σ r*_i²| ≤ Σ (2 r_i d_i + d_i²)`, since `|r_i − r*_i| ≤ d_i`.
 
     With `d_i = d` it is at most `2√(n f) d + n d²`: Ehrhardt and Roberts 2021, section 3.1.

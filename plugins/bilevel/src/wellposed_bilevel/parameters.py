@@ -12,7 +12,7 @@ from wellposed import InputError, Iterative
 
 from .rebuild import rebuilt, value_at
 
-Vector = NDArray[np.float64]
+Vector = NDArray[np.floating[Any]]
 #: The parts of a solver that parameters may stand in: what the lower-level objective is made of.
 _PARTS = ("regularizer", "fidelity")
 

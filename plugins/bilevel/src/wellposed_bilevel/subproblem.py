@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq, lsq_linear
+from scipy.optimize import lsq_linear, root_scalar
 
 from .parameters import Vector
 
-Matrix = NDArray[np.float64]
+Matrix = NDArray[np.floating[Any]]
 
 
 def least_squares_step(residuals: Vector, jacobian: Matrix, radius: float, lower: Vector, upper: Vector) -> Vector:
@@ -32,7 +34,7 @@ def least_squares_step(residuals: Vector, jacobian: Matrix, radius: float, lower
         s = _regularized_step(residuals, jacobian, float(np.exp(log_multiplier)), lower, upper)
         return 1 / radius - 1 / max(float(np.linalg.norm(s)), 1e-300)
 
-    root = brentq(excess, np.log(least), np.log(most), xtol=1e-12, rtol=1e-12)
+    root = root_scalar(excess, bracket=(np.log(least), np.log(most)), method="brentq", xtol=1e-12).root
     step = _regularized_step(residuals, jacobian, float(np.exp(root)), lower, upper)
     return step * min(1.0, radius / float(np.linalg.norm(step)))
 

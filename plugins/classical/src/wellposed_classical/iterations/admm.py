@@ -10,7 +10,7 @@ from wellposed import InputError, Iteration, LinearOperator, Problem, State, boo
 from wellposed.space import per_sample
 
 from .balance import balanced, subgradients, trust, weighted_norm
-from .constants import keep_step, samples, squared_isometry, start_image
+from .constants import given_or, keep_step, samples, squared_isometry, start_image
 from .memo import OperatorMemo
 from .normal_equations import NormalEquations
 from .splitting import Block, DataBlock, TermBlock, check_linear, check_split, quadratic_weight, split_terms
@@ -18,17 +18,18 @@ from .splitting import Block, DataBlock, TermBlock, check_linear, check_split, q
 
 @dataclass(frozen=True)
 class ADMMState(State):
-    """`points` are `v_j = z_j + u_j`, from which `z_j = prox(v_j)` and `u_j = v_j − z_j`.
+    """`x` solves the quadratic subproblem, `split` are the `z_j`, `scaled` the `u_j`.
 
-    `x` solves the quadratic subproblem; `image` is the `z_j` of a term without analysis map, else `x`.
-    `weights` `(B, terms)` are `1/‖K_j‖²`. `curvature` is that of a quadratic fidelity, which is not
-    split, empty for others; `isometry` is `c` where `A*A = c·I`, empty elsewhere; `anchor` holds `z_j`
-    and `u_j` at the last balancing, empty where the penalty is given.
+    `image` is the `z_j` of a term without analysis map, else `x`. `weights` `(B, terms)` are `1/‖K_j‖²`.
+    `curvature` is that of a quadratic fidelity, which is not split, empty for others; `isometry` is `c`
+    where `A*A = c·I`, else empty; `anchor` holds `z_j` and `ρ u_j` at the last balancing, empty where the
+    penalty is given.
     """
 
     image: Tensor
     x: Tensor
-    points: tuple[Tensor, ...]
+    split: tuple[Tensor, ...]
+    scaled: tuple[Tensor, ...]
     penalty: Tensor = bookkeeping()
     weights: Tensor = bookkeeping()
     curvature: tuple[Tensor, ...] = bookkeeping()
@@ -38,7 +39,7 @@ class ADMMState(State):
 
 
 class ADMM(Iteration[ADMMState]):
-    """`x = argmin D(Ax, y) + Σ ρ_j/2‖K_j x − z_j + u_j‖²`, `z_j = prox_{g_j/ρ_j}(K_j x + u_j)`, `u_j += K_j x − z_j`.
+    """`x ← argmin D(Ax, y) + Σ ρ_j/2‖K_j x − z_j + u_j‖²`, `z_j ← prox_{g_j/ρ_j}(K_j x + u_j)`, `u_j += K_j x − z_j`.
 
     Solves `min_x D(Ax, y) + Σ g_j(K_j x)` for images `(B, *domain.shape)`. A fidelity that is a multiple
     of a squared distance stays in the `x`-step; every other is split as one more term. The `x`-step is
@@ -46,9 +47,9 @@ class ADMM(Iteration[ADMMState]):
     conjugate gradients go on from the last image until the residual has fallen twentyfold.
 
     `ρ_j = ρ/‖K_j‖²`. `penalty` ρ: a number, `(B,)` or a learned parameter, which makes the map stationary;
-    by default it is set for each sample to the ratio of the distances that `ρ_j u_j` and `z_j` travel.
-    `relaxation`, below 2, replaces `K_j x` by `α K_j x + (1 − α) z_j`. Gradients through unrolled steps
-    take adapted penalties as constants.
+    by default it is set for each sample to the ratio of the distances that `ρ u_j` and `z_j` travel.
+    `relaxation` α, below 2, puts `α K_j x + (1 − α) z_j` in the place of `K_j x`. Gradients through
+    unrolled steps take adapted penalties as constants.
 
     Raises `CompositionError` where the regularizer cannot be split. Sources: Boyd et al. 2011, sections
     3.1 and 3.4.3; Afonso, Bioucas-Dias and Figueiredo 2011 (several terms); Eckstein and Yao 2017
@@ -91,66 +92,39 @@ class ADMM(Iteration[ADMMState]):
             weights = weights.to(x.device, x.dtype.to_real()).expand(len(x), -1)
             isometry = squared_isometry(problem.operator, x, self.memo)
             penalty = self._first_penalty(problem, blocks, weights, x)
-        points = tuple(b.apply(x) for b in blocks)
-        anchor = () if self.penalty is not None else (*points, *(torch.zeros_like(v) for v in points))
+        split = tuple(b.apply(x) for b in blocks)
+        scaled = tuple(torch.zeros_like(z) for z in split)
+        anchor = (*split, *scaled) if self.penalty is None else ()
         known = (isometry,) if bool((isometry > 0).all()) else ()
         count = torch.zeros(len(x), dtype=torch.long)
-        return ADMMState(x, x, points, penalty, weights, curvature, known, anchor, count)
+        return ADMMState(x, x, split, scaled, penalty, weights, curvature, known, anchor, count)
 
     def step(self, problem: Problem, state: ADMMState) -> ADMMState:
-        penalty = samples(state.penalty if self.penalty is None else self.penalty, state.x)
+        penalty = samples(given_or(self.penalty, state.penalty), state.x)
         blocks = _blocks(problem, state.curvature)
         rho = [penalty * w for w in state.weights.unbind(1)]
-        split = [b.prox(v, 1 / r) for b, v, r in zip(blocks, state.points, rho, strict=True)]
-        x = self._quadratic_step(problem, state, blocks, split, rho)
-        points = tuple(
-            torch.add(v, b.apply(x) - z, alpha=self.relaxation)
-            for b, v, z in zip(blocks, state.points, split, strict=True)
-        )
-        direct = next((z for b, z in zip(blocks, split, strict=True) if _is_direct(b)), x)
-        moved = replace(state, image=direct, x=x, points=points)
-        return self._rebalanced(moved, blocks, penalty) if state.anchor else moved
-
-    # Steps ------------------------------------------------------------------------------------------
+        x = self._quadratic_step(problem, state, blocks, rho)
+        split, scaled = [], []
+        for block, z, u, r in zip(blocks, state.split, state.scaled, rho, strict=True):
+            point = torch.lerp(z, block.apply(x), self.relaxation) + u
+            split.append(block.prox(point, 1 / r))
+            scaled.append(point - split[-1])
+        image = next((z for b, z in zip(blocks, split, strict=True) if _is_direct(b)), x)
+        moved = replace(state, image=image, x=x, split=tuple(split), scaled=tuple(scaled))
+        return _rebalanced(moved, penalty) if state.anchor else moved
 
     def _quadratic_step(
-        self, problem: Problem, state: ADMMState, blocks: list[Block], split: list[Tensor], rho: list[Tensor]
+        self, problem: Problem, state: ADMMState, blocks: list[Block], rho: list[Tensor]
     ) -> Tensor:
-        """Solve `(m A*A + Σ ρ_j K_j*K_j) x = m A*y + Σ ρ_j K_j*(z_j − u_j)`, `z_j − u_j = 2z_j − v_j`."""
+        """Solve `(m A*A + Σ ρ_j K_j*K_j) x = m A*y + Σ ρ_j K_j*(z_j − u_j)`."""
         assert isinstance(problem.operator, LinearOperator), "refused by check"
-        rhs = (
-            -problem.data_gradient(torch.zeros_like(state.x))
-            if state.curvature
-            else torch.zeros_like(state.x)
-        )
-        for block, v, z, r in zip(blocks, state.points, split, rho, strict=True):
-            rhs = rhs + block.adjoint(torch.lerp(v, z, 2.0)) * per_sample(r, rhs)
+        zero = torch.zeros_like(state.x)
+        rhs = -problem.data_gradient(zero) if state.curvature else zero
+        for block, z, u, r in zip(blocks, state.split, state.scaled, rho, strict=True):
+            rhs = rhs + block.adjoint(z - u) * per_sample(r, rhs)
         data = state.curvature[0] if state.curvature else rho[0]
         terms = tuple((b, r) for b, r in zip(blocks, rho, strict=True) if isinstance(b, TermBlock))
         return NormalEquations(problem.operator, data, terms, state.isometry).solve(rhs, state.x)
-
-    def _rebalanced(self, state: ADMMState, blocks: list[Block], penalty: Tensor) -> ADMMState:
-        """The state counted on, its penalty moved towards the ratio of the distances travelled.
-
-        The multipliers `ρ_j u_j` stay what they are, so the scaled `u_j` shrink as the penalty grows.
-        """
-        count = state.count + 1
-        size = trust(int(count[0]))
-        if size == 0.0:
-            return replace(state, count=count)
-        weights = state.weights.unbind(1)
-        split = [b.prox(v, 1 / (penalty * w)) for b, v, w in zip(blocks, state.points, weights, strict=True)]
-        with torch.no_grad():
-            scaled = [(v - z) * per_sample(penalty, v) for v, z in zip(state.points, split, strict=True)]
-            travelled = [new - old for new, old in zip((*split, *scaled), state.anchor, strict=True)]
-            primal = weighted_norm(travelled[: len(blocks)], list(weights))
-            dual = weighted_norm(travelled[len(blocks) :], list(weights))
-            adapted = balanced(penalty, dual, primal, size)
-            anchor = (*(z.detach() for z in split), *scaled)
-        points = tuple(
-            z + (v - z) * per_sample(penalty / adapted, v) for v, z in zip(state.points, split, strict=True)
-        )
-        return replace(state, points=points, penalty=adapted, anchor=anchor, count=count)
 
     def _first_penalty(self, problem: Problem, blocks: list[Block], weights: Tensor, x: Tensor) -> Tensor:
         """The ratio of the sizes of subgradients at a rough solution and of its analysis."""
@@ -162,6 +136,27 @@ class ADMM(Iteration[ADMMState]):
         shares = weights.unbind(1)
         dual = weighted_norm(slopes, [1 / w for w in shares])
         return balanced(torch.ones_like(dual), dual, weighted_norm(images, list(shares)), 1.0)
+
+
+def _rebalanced(state: ADMMState, penalty: Tensor) -> ADMMState:
+    """The state counted on, its penalty moved towards the ratio of the distances travelled.
+
+    The multipliers `ρ_j u_j` stay what they are, so the `u_j` shrink as the penalty grows.
+    """
+    count = state.count + 1
+    size = trust(int(count[0]))
+    if size == 0.0 or not state.split:
+        return replace(state, count=count)
+    with torch.no_grad():
+        weights = list(state.weights.unbind(1))
+        point = (*state.split, *(u * per_sample(penalty, u) for u in state.scaled))
+        travelled = [new - old for new, old in zip(point, state.anchor, strict=True)]
+        terms = len(weights)
+        primal, dual = weighted_norm(travelled[:terms], weights), weighted_norm(travelled[terms:], weights)
+        adapted = balanced(penalty, dual, primal, size)
+        anchor = tuple(t.detach() for t in point)
+    scaled = tuple(u * per_sample(penalty / adapted, u) for u in state.scaled)
+    return replace(state, scaled=scaled, penalty=adapted, anchor=anchor, count=count)
 
 
 def _blocks(problem: Problem, curvature: tuple[Tensor, ...]) -> list[Block]:

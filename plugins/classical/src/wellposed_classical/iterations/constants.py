@@ -88,14 +88,27 @@ def reciprocal(constant: Tensor) -> Tensor:
 def keep_step(module: nn.Module, name: str, value: float | Tensor | None) -> None:
     """Store a step size given by the caller: learned parameters as such, other tensors as buffers.
 
-    Raises `InputError` unless it is positive.
+    Raises `InputError` unless it is positive, and a learned one a single number.
     """
     if value is None:
         setattr(module, name, None)
         return
     if not bool((torch.as_tensor(value) > 0).all()):
         raise InputError(f"{type(module).__name__}'s {name} must be positive; got {value}")
+    if isinstance(value, nn.Parameter) and value.numel() > 1:
+        raise InputError(
+            f"a learned {name} of {type(module).__name__} is one number; got {tuple(value.shape)}"
+        )
     if isinstance(value, Tensor) and not isinstance(value, nn.Parameter):
         module.register_buffer(name, value)
     else:
         setattr(module, name, value)
+
+
+def given_or(own: float | Tensor | None, stored: Tensor) -> float | Tensor:
+    """The step size that a step uses: a given number, so that gradients reach a learned one, else the state's.
+
+    Given `(B,)` step sizes are read from the state, which shrinks with the batch.
+    """
+    per_sample_values = isinstance(own, Tensor) and own.numel() > 1
+    return stored if own is None or per_sample_values else own

@@ -12,7 +12,7 @@ from wellposed.state import derived
 
 from .certificate import bound_after, bound_before, contraction
 from .composite import proximal_composite, refuse_step
-from .constants import keep_step, reciprocal, samples, start_image
+from .constants import given_or, keep_step, reciprocal, samples, start_image
 from .memo import OperatorMemo
 
 
@@ -86,7 +86,7 @@ class FISTA(Iteration[FISTAState]):
         return FISTAState(x, x, torch.ones_like(step), step, *convexity, factor, unknown)
 
     def step(self, problem: Problem, state: FISTAState) -> FISTAState:
-        step = state.step_size if self.step_size is None else self.step_size
+        step = given_or(self.step_size, state.step_size)
         x = proximal_composite(self, problem.regularizer).forward_backward(problem, state.z, step)
         t, momentum = self._momentum(state, x)
         z = x + per_sample(momentum, x) * (x - state.x)
@@ -99,7 +99,7 @@ class FISTA(Iteration[FISTAState]):
         if not bool(torch.isnan(state.bound).any()):
             return state.bound
         parts = proximal_composite(self, problem.regularizer)
-        step = state.step_size if self.step_size is None else self.step_size
+        step = given_or(self.step_size, state.step_size)
         return bound_before(state.x, parts.forward_backward(problem, state.x, step), state.contraction)
 
     def _momentum(self, state: FISTAState, x: Tensor) -> tuple[Tensor, Tensor]:

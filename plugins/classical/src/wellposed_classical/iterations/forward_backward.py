@@ -11,7 +11,7 @@ from wellposed.state import derived
 
 from .certificate import bound_after, bound_before, contraction
 from .composite import Composite, refuse_step
-from .constants import keep_step, reciprocal, samples, start_image
+from .constants import given_or, keep_step, reciprocal, samples, start_image
 from .memo import OperatorMemo
 
 
@@ -60,7 +60,7 @@ class ForwardBackward(Iteration[DescentState]):
         return DescentState(x, step, factor, torch.full_like(step, torch.nan))
 
     def step(self, problem: Problem, state: DescentState) -> DescentState:
-        step = state.step_size if self.step_size is None else self.step_size
+        step = given_or(self.step_size, state.step_size)
         x = self.composite(problem.regularizer).forward_backward(problem, state.x, step)
         return replace(state, x=x, bound=bound_after(state.x, x, state.contraction))
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from wellposed import InputError, Iteration, Problem, State, bookkeeping
 
 from .composite import descend, refuse_step
-from .constants import data_smoothness, keep_step, reciprocal, samples, start_image
+from .constants import data_smoothness, given_or, keep_step, reciprocal, samples, start_image
 from .constraint import constraint_of
 
 
@@ -65,7 +65,7 @@ class Landweber(Iteration[LandweberState]):
         return LandweberState(x, self.relaxation * reciprocal(smoothness.detach()))
 
     def step(self, problem: Problem, state: LandweberState) -> LandweberState:
-        step = state.step_size if self.step_size is None else self.step_size
+        step = given_or(self.step_size, state.step_size)
         x = descend(state.x, problem.data_gradient(state.x), step)
         bounds = constraint_of(self, problem.regularizer)
         return replace(state, x=x if bounds is None else bounds.prox(x, 1.0))

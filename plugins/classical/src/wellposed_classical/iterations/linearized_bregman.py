@@ -8,7 +8,7 @@ from torch import Tensor
 from wellposed import Iteration, LinearOperator, Problem, State, bookkeeping
 
 from .composite import descend, refuse_step
-from .constants import data_smoothness, keep_step, reciprocal, samples, start_image
+from .constants import data_smoothness, given_or, keep_step, reciprocal, samples, start_image
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class LinearizedBregman(Iteration[BregmanState]):
         )
 
     def step(self, problem: Problem, state: BregmanState) -> BregmanState:
-        step = state.step_size if self.step_size is None else self.step_size
+        step = given_or(self.step_size, state.step_size)
         dual = descend(state.dual, problem.data_gradient(state.x), step)
         return replace(state, x=problem.regularizer.prox(self.delta * dual, self.delta), dual=dual)
 

@@ -13,7 +13,7 @@ from wellposed.space import norm
 
 from .balance import balanced, subgradients, trust, weighted_norm
 from .composite import descend
-from .constants import is_shared, keep_step, samples, squared_isometry, start_image
+from .constants import given_or, is_shared, keep_step, samples, squared_isometry, start_image
 from .memo import OperatorMemo, placement
 from .saddle import Saddle
 from .spectrum import largest_eigenvalue
@@ -99,7 +99,7 @@ class PDHG(Iteration[PDHGState]):
 
     def step(self, problem: Problem, state: PDHGState) -> PDHGState:
         saddle = Saddle.of(problem, *state.curvature)
-        tau = state.primal_step if self.primal_step is None else self.primal_step
+        tau = given_or(self.primal_step, state.primal_step)
         dual = self._ascend(saddle, state, tau)
         reflected = tuple(torch.lerp(p, q, 2.0) for p, q in zip(state.dual, dual, strict=True))
         image = saddle.primal_prox(descend(state.x, saddle.pull(reflected, state.x), tau), tau)
@@ -129,7 +129,7 @@ class PDHG(Iteration[PDHGState]):
         return torch.where(exact & (convexity > 0), bound, torch.inf)
 
     def _gap(self, problem: Problem, state: PDHGState) -> tuple[Tensor, Tensor] | None:
-        tau = state.primal_step if self.primal_step is None else self.primal_step
+        tau = given_or(self.primal_step, state.primal_step)
         steps = [scale / tau for scale in state.scales.unbind(1)]
         return Saddle.of(problem, *state.curvature).gap(state.image, state.dual, steps)
 

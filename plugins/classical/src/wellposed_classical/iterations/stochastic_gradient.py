@@ -10,7 +10,7 @@ from wellposed import InputError, Iteration, LinearOperator, Problem, State, boo
 from wellposed.operator import RowBlock
 
 from .composite import descend, refuse_step
-from .constants import keep_step, reciprocal, samples, start_image
+from .constants import given_or, keep_step, reciprocal, samples, start_image
 from .memo import OperatorMemo
 from .row_blocks import block_gradient, block_norms, row_blocks
 
@@ -79,7 +79,9 @@ class StochasticGradient(Iteration[StochasticState]):
         assert isinstance(problem.operator, LinearOperator), "refused above"
         problem.operator.row_blocks(self.blocks)
         prior = problem.regularizer.smoothness_on(problem.zeros())
-        if self.step_size is None and (problem.fidelity.smoothness(problem.measurement) is None or prior is None):
+        if self.step_size is None and (
+            problem.fidelity.smoothness(problem.measurement) is None or prior is None
+        ):
             raise refuse_step(self, problem, (problem.regularizer,))
 
     def init(self, problem: Problem, x: Tensor | None = None) -> StochasticState:
@@ -96,7 +98,7 @@ class StochasticGradient(Iteration[StochasticState]):
         block = self._blocks(problem, state.x)[self._order(epoch)[position]]
         gradient = self._direction(problem, block, state)
         gradient = gradient + problem.regularizer.grad(state.x) / self.blocks
-        step = state.step_size if self.step_size is None else self.step_size
+        step = given_or(self.step_size, state.step_size)
         x = descend(state.x, gradient, step / (1 + self.decay * epoch))
         return replace(state, x=x, count=state.count + 1)
 
