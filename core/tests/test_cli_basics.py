@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import errno
 import json
 import re
@@ -14,6 +15,7 @@ import pytest
 
 from wellposed.cli.boundary import explain
 from wellposed.errors import InputError, PluginError, RecipeError
+from wellposed.registry import registry, summary
 
 HEAVY = ("torch", "matplotlib", "scipy", "PIL", "numpy", "skimage", "h5py", "jinja2")
 
@@ -164,3 +166,36 @@ def test_a_closed_pipe_is_no_error(toy: Any) -> None:
 def test_commands_of_plugins_are_found_by_name(toy: Any) -> None:
     assert toy("toy").output == "hello from the toy\n"
     assert "toy" not in json.dumps(toy("--help").output)
+
+
+def test_summaries_read_quickly_are_those_that_python_reads() -> None:
+    quick = 0
+    for entry in registry().entries():
+        module, _, name = entry.target.partition(":")
+        if entry.error is None:
+            text = summary.module_file(module).read_text(encoding="utf-8")
+            found = summary._quick_docstring(text, name)
+            quick += found is not None
+            assert found is None or summary.first_line(found) == summary.first_line(_docstring(text, name)), (
+                entry.target
+            )
+    assert quick >= 5
+
+
+def _docstring(text: str, name: str) -> str | None:
+    definitions = {node.name: node for node in ast.parse(text).body if isinstance(node, ast.ClassDef)}
+    return ast.get_docstring(definitions[name])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "class A:\n    x = 1\n\n    def f(self):\n        '''Not of A.'''\n",
+        'class A:\n    x = 1\n\n    def f(self):\n        """Not of A."""\n',
+        'class AB:\n    """Of another."""\n',
+        'class A:\n    """With \\\\ escapes."""\n',
+        "class A: pass\n",
+    ],
+)
+def test_what_looks_unusual_is_left_to_python(text: str) -> None:
+    assert summary._quick_docstring(text, "A") is None

@@ -51,13 +51,14 @@ def solve(
     with torch.set_grad_enabled(gradient.records_loop and torch.is_grad_enabled()):
         run = _Run.start(problem, iteration, init)
         _loop(run, stop, acceleration, gradient, monitors or {}, observer)
-    state = gradient.attach(problem, iteration, run.state)
+    # The run's problem holds numbers in the place of measurements that are not finite.
+    state = gradient.attach(run.problem, iteration, run.state)
     return Solution(
         x=iteration.estimate(state),
         verdict=tuple(run.verdict),
         iterations=tuple(run.iterations),
         history=run.history,
-        bound=_bound(problem, iteration, state),
+        bound=_bound(run.problem, iteration, state, problem.finite),
     )
 
 
@@ -71,8 +72,9 @@ def check_composition(
         if part.requires_stationary and not iteration.stationary:
             raise CompositionError(
                 f"{type(part).__name__} needs a map that is the same at every step; {type(iteration).__name__} "
-                f"changes its map (momentum, step sizes). Stationary iterations that fit: proximal-gradient, "
-                f"gradient-descent, admm, pdhg"
+                f"changes its map (momentum, adapted step sizes). Stationary iterations that fit: "
+                f"gradient-descent, proximal-gradient, landweber, and with a given penalty or primal_step "
+                f"admm and pdhg"
             )
 
 
@@ -125,7 +127,8 @@ def _loop(
         if len(run.active) == 0:
             return
         previous = part.state
-        apply = _Recorded(gradient.wrap(lambda s: run.iteration.step(part.problem, s)))
+        # `problem` is bound now: a checkpoint runs the step again when the batch has shrunk.
+        apply = _Recorded(gradient.wrap(lambda s, problem=part.problem: run.iteration.step(problem, s)))
         part.state, part.memory = acceleration.advance(apply, previous, part.memory)
         progress = Progress(part.problem, run.iteration, part.state, previous, apply.first or part.state, count)
         if observer is not None:
@@ -213,9 +216,11 @@ class _Recorded:
         return value
 
 
-def _bound(problem: Problem, iteration: Iteration, state: State) -> Tensor | None:
+def _bound(problem: Problem, iteration: Iteration, state: State, finite: Tensor) -> Tensor | None:
+    """Certified distances; infinite for samples without a measurement to be right about."""
     with torch.no_grad():
-        return iteration.error_bound(problem, state)
+        bound = iteration.error_bound(problem, state)
+        return None if bound is None else torch.where(finite, bound, torch.inf)
 
 
 def _like(flag: Tensor, tensor: Tensor) -> Tensor:

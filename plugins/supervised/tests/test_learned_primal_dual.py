@@ -6,14 +6,13 @@ from types import ModuleType
 
 import pytest
 import torch
-from wellposed_supervised.iterations.primal_dual import Channels, PrimalDualSteps
-from wellposed_supervised.solvers.learned_primal_dual import LearnedPrimalDual
-
 from wellposed.errors import CompositionError, InputError
 from wellposed.fidelity import Unstated
 from wellposed.problem import Problem
 from wellposed.solution import Verdict
 from wellposed.testing.doubles import DenseOperator
+from wellposed_supervised.iterations.primal_dual import Channels, PrimalDualSteps
+from wellposed_supervised.solvers.learned_primal_dual import LearnedPrimalDual
 
 
 def test_it_has_the_published_number_of_parameters() -> None:

@@ -6,12 +6,11 @@ from types import ModuleType
 
 import pytest
 import torch
+from wellposed.errors import CompositionError, InputError, ShapeError
+from wellposed.testing.doubles import LearnedFilter, SaturatingOperator
 from wellposed_supervised.networks.residual import Residual
 from wellposed_supervised.networks.unet import UNet
 from wellposed_supervised.solvers.post_processing import PostProcessing
-
-from wellposed.errors import CompositionError, InputError, ShapeError
-from wellposed.testing.doubles import LearnedFilter, SaturatingOperator
 
 
 @pytest.mark.parametrize("shape", [(16, 16), (13, 9), (1, 5)])

@@ -10,16 +10,15 @@ from types import ModuleType
 import pytest
 import torch
 from torch import Tensor, nn
-from wellposed_supervised.solvers.learned_primal_dual import LearnedPrimalDual
-from wellposed_supervised.trainers.checkpoint import NAME, Checkpoint
-from wellposed_supervised.trainers.order import Order
-from wellposed_supervised.trainers.supervised import Supervised
-
 from wellposed.dataset import Sample
 from wellposed.errors import InputError, SolveFailed
 from wellposed.hooks import TrainingObserver
 from wellposed.metric import Metric
 from wellposed.testing.doubles import Bumps
+from wellposed_supervised.solvers.learned_primal_dual import LearnedPrimalDual
+from wellposed_supervised.trainers.checkpoint import NAME, Checkpoint
+from wellposed_supervised.trainers.order import Order
+from wellposed_supervised.trainers.supervised import Supervised
 
 
 def weights(module: nn.Module) -> dict[str, Tensor]:
@@ -136,7 +135,9 @@ def test_the_observer_is_told(toy: ModuleType, tmp_path: Path) -> None:
             told.append(("checkpoint", path.name, step))
 
     toy.trainer(log_every=6).fit(toy.solver(), toy.data(), tmp_path, Recording())
-    assert [t for t in told if t[0] == "step"] == [("step", n, 12, ["gradient", "learning_rate", "loss"]) for n in (6, 12)]
+    assert [t for t in told if t[0] == "step"] == [
+        ("step", n, 12, ["gradient", "learning_rate", "loss"]) for n in (6, 12)
+    ]
     assert [t for t in told if t[0] == "checkpoint"] == [("checkpoint", NAME, n) for n in (4, 8, 12)]
     assert len([t for t in told if t[0] == "epoch"]) == 3
 

@@ -1,7 +1,7 @@
 """A small training problem for the tests, also run as a program: `toy.py FOLDER [KILL] [plain]`.
 
-`plain` takes a target that draws no random numbers. `KILL` is `step-N` (the process kills itself when it logs step N) or `write-N` (while it writes the checkpoint
-of step N, before that is in place).
+`plain` takes a target that draws no random numbers. `KILL` is `step-N` (the process kills itself when it logs
+step N) or `write-N` (while it writes the checkpoint of step N, before that is in place).
 """
 
 from __future__ import annotations
@@ -14,12 +14,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from wellposed_supervised.metrics.mean_squared_error import MeanSquaredError
-from wellposed_supervised.solvers.learned_primal_dual import LearnedPrimalDual
-from wellposed_supervised.solvers.post_processing import PostProcessing
-from wellposed_supervised.trainers import checkpoint
-from wellposed_supervised.trainers.supervised import Supervised
-
 from wellposed.dataset import Dataset, Simulated
 from wellposed.hooks import TrainingObserver
 from wellposed.network import Network
@@ -27,6 +21,11 @@ from wellposed.noise import Noise
 from wellposed.operator import LinearOperator
 from wellposed.space import Space
 from wellposed.testing.doubles import Bumps
+from wellposed_supervised.metrics.mean_squared_error import MeanSquaredError
+from wellposed_supervised.solvers.learned_primal_dual import LearnedPrimalDual
+from wellposed_supervised.solvers.post_processing import PostProcessing
+from wellposed_supervised.trainers import checkpoint
+from wellposed_supervised.trainers.supervised import Supervised
 
 
 class Blur(LinearOperator):

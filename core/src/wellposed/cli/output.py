@@ -24,10 +24,11 @@ def table(*headings: str, right: tuple[str, ...] = ()) -> Table:
     """A plain table; the headings in `right` are of numbers."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
+    from rich.text import Text
 
     made = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for heading in headings:
-        made.add_column(heading, justify="right" if heading in right else "left")
+        made.add_column(Text(heading), justify="right" if heading in right else "left")
     return made
 
 

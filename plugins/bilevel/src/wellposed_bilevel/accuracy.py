@@ -77,7 +77,10 @@ class Dynamic:
 
 @dataclass(frozen=True)
 class Tolerance:
-    """Every lower-level solve certified to the same `tolerance`, whatever the upper level does."""
+    """Every lower-level solve certified to the same `tolerance`, whatever the upper level does.
+
+    A step whose solve misses it (iteration limit) is not accepted.
+    """
 
     tolerance: float
 
@@ -94,7 +97,7 @@ class Tolerance:
         return Demand(self.tolerance)
 
     def resolves(self, evaluation: Evaluation, predicted: float) -> bool:
-        return True
+        return evaluation.attained
 
     def supports(self, evaluation: Evaluation, radius: float) -> bool:
         return True

@@ -61,7 +61,7 @@ class Evaluator:
         self._observer, self._extra = observer or TrainingObserver(), extra
         self._kept: dict[int, Evaluation] = {}
         self._images: dict[int, Tensor] = {}
-        self.count, self.work = 0, 0
+        self.count, self.work, self.missed = 0, 0, 0
         self.best: Evaluation | None = None
 
     def evaluate(self, point: Vector, demand: Demand, own: Evaluation | None = None) -> Evaluation:
@@ -82,6 +82,7 @@ class Evaluator:
         self._kept[evaluation.index] = evaluation
         self.count += 1
         self.work += evaluation.work
+        self.missed += not evaluation.attained
         if self.best is None or evaluation.value < self.best.value:
             self.best = evaluation
         return evaluation, entry

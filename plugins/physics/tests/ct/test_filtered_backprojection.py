@@ -141,6 +141,13 @@ def test_view_cells_add_up_to_the_measured_arc():
     np.testing.assert_allclose(view_cells(limited, math.pi), 0.01)
 
 
+def test_a_view_at_both_ends_of_a_half_turn_counts_once():
+    closed = np.linspace(0, math.pi, 19)
+    cells = view_cells(closed, math.pi)
+    assert cells.sum() == pytest.approx(math.pi)
+    np.testing.assert_allclose(cells[[0, -1]], math.pi / 36)
+
+
 def test_arcs_with_gaps_are_found():
     angles = np.radians([*range(350, 360), *range(30), *range(200, 230)])
     found = sorted(measured_arcs(angles))
@@ -167,7 +174,12 @@ def test_redundancy_weights_of_both_measurements_of_a_line_sum_to_1(arc):
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
-    [({"filter": "hannn"}, "choose one of ram-lak"), ({"cutoff": 0.0}, "Nyquist"), ({"cutoff": 1.5}, "Nyquist")],
+    [
+        ({"filter": "hannn"}, "choose one of ram-lak"),
+        ({"cutoff": 0.0}, "Nyquist"),
+        ({"cutoff": 1.5}, "Nyquist"),
+        ({"backprojection": "interpolate"}, "auto, adjoint, interpolated"),
+    ],
 )
 def test_bad_filters_are_refused_with_a_sentence(arguments, sentence):
     operator = ParallelBeam((8, 8), 5)

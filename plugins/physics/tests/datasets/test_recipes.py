@@ -16,11 +16,13 @@ from wellposed_physics.datasets.shepp_logan import SheppLogan
 from wellposed_physics.mri.coil_maps import Birdcage
 from wellposed_physics.mri.multicoil import MulticoilFourier
 
+MASK = "{use: cartesian-mask, acceleration: 2.0, center_fraction: 0.4}"
+
 RECIPES = {
     "image-folder": "{path: images, crop: random, patch: 8, augment: true, repeats: 2, divide_by: 2.0}",
     "sinogram-file": "{path: sinogram.npy, angles: [0, 30, 60, 90], flat_field: border-median, rotation_centre: 3.5}",
-    "k-space-file": "{path: kspace.npy, maps: smooth, mask: {use: cartesian-mask, acceleration: 2.0, center_fraction: 0.4}}",
-    "fastmri": "{path: volume.h5, slices: [0], size: 24, mask: {use: cartesian-mask, acceleration: 2.0, center_fraction: 0.4}}",
+    "k-space-file": f"{{path: kspace.npy, maps: smooth, mask: {MASK}}}",
+    "fastmri": f"{{path: volume.h5, slices: [0], size: 24, mask: {MASK}}}",
     "lidc": "{path: lidc, every: 1, size: 4, water: 0.02}",
 }
 

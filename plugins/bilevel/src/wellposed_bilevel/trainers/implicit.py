@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -22,6 +23,8 @@ from ..parameters import Parameter, ParameterSpace, Vector
 from ..transcript import Transcript
 from ..upper_level import UpperLevel
 from .outcome import finish
+
+log = logging.getLogger(__name__)
 
 
 class ImplicitGradient(Trainer):
@@ -68,6 +71,8 @@ class ImplicitGradient(Trainer):
 
         def gradient_at(evaluation: Evaluation, x: Tensor) -> Mapping[str, Any]:
             found = hypergradient(problem, evaluation.point, x, self.linear_tolerance, self.linear_limit)
+            if found.residual > 10 * self.linear_tolerance:
+                log.warning("a Hessian system was solved to %.1e only; raise linear_limit", found.residual)
             return {
                 "gradient": found.gradient.tolist(),
                 "linear_residual": found.residual,

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import logging
 
 from wellposed.trainer import Fitted
 
 from ..evaluation import Evaluation
 from ..evaluator import Evaluator
 from ..upper_level import UpperLevel
+
+log = logging.getLogger(__name__)
 
 
 def finish(problem: UpperLevel, evaluator: Evaluator, best: Evaluation, ending: str) -> Fitted:
@@ -22,8 +25,16 @@ def finish(problem: UpperLevel, evaluator: Evaluator, best: Evaluation, ending: 
         "error": best.error if best.error < float("inf") else None,
         "evaluations": evaluator.count,
         "work": evaluator.work,
+        "missed_accuracy": evaluator.missed,
         "ending": ending,
     }
+    if evaluator.missed:
+        log.warning(
+            "%d of %d evaluations missed the lower-level accuracy that was asked for; raise the solver's iteration "
+            "limit, use double precision, or penalise the condition number",
+            evaluator.missed,
+            evaluator.count,
+        )
     path = evaluator.transcript.folder / "parameters.json"
     path.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     metrics = {"objective": best.value, "error": best.error, "work": float(evaluator.work), **found["values"]}

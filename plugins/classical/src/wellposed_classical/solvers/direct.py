@@ -39,7 +39,7 @@ class LinearSolver(DirectSolver):
     def method_of(self, operator: LinearOperator, name: str) -> Callable[..., Tensor]:
         """A direct inversion that only some operators have; raises `CompositionError` with their names."""
         method: Any = getattr(operator, name, None)
-        if callable(method):
+        if method is not None:
             return method
         having = ", ".join(_operators_with(name)) or "none that is installed"
         raise CompositionError(

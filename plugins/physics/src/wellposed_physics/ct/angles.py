@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Literal
 
 import numpy as np
@@ -35,19 +36,20 @@ def view_angles(
     and `last`, evenly from one to the other, both included. `arc`, `first`, `last` are in `unit`.
     """
     scale = _UNIT_IN_RADIANS[unit]
-    if not isinstance(angles, int):
+    if not isinstance(angles, Integral):
         if any(given is not None for given in (arc, first, last)):
             raise InputError("arc, first and last spread a number of views; the angles were given as a list")
         return _checked(np.asarray(angles, dtype=np.float64) * scale)
-    if angles < 1:
-        raise InputError(f"a scan needs at least one view; angles={angles} was given")
+    count = int(angles)
+    if count < 1:
+        raise InputError(f"a scan needs at least one view; angles={count} was given")
     if last is not None:
         if first is None or arc is not None:
             raise InputError("last needs first, and excludes arc: views go evenly from first to last")
-        return _checked(np.linspace(first, last, angles) * scale)
-    step = (full_arc if arc is None else arc * scale) / angles
+        return _checked(np.linspace(first, last, count) * scale)
+    step = (full_arc if arc is None else arc * scale) / count
     start = step / 2 if first is None else first * scale
-    return _checked(start + step * np.arange(angles))
+    return _checked(start + step * np.arange(count))
 
 
 def view_cells(angles: np.ndarray, period: float) -> np.ndarray:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from wellposed.errors import InputError
 
 from .angles import AngleUnit, view_angles, view_cells
 from .backprojection import interpolating_backprojection
@@ -112,11 +113,12 @@ class ParallelBeam(Tomography):
         pixels differ in size); `auto` takes the adjoint if they differ by no more than 10 %.
         """
         self.check_range(y)
+        interpolated = self._interpolates(backprojection)
         geometry = self.geometry
         filtered = filter_sinogram(y, geometry.bin_spacing, filter, cutoff)
         cells = torch.as_tensor(view_cells(geometry.angles, math.pi), dtype=y.dtype, device=y.device)
         filtered = filtered * cells[:, None]
-        if self._interpolates(backprojection):
+        if interpolated:
             return interpolating_backprojection(filtered, geometry)
         return self.adjoint(filtered) * (geometry.bin_spacing / geometry.pixel_size**2)
 
@@ -124,10 +126,12 @@ class ParallelBeam(Tomography):
         return self.filtered_backprojection(y)
 
     def _interpolates(self, backprojection: BackprojectionName) -> bool:
-        if backprojection == "auto":
-            low, high = _MATCHED
-            return not low <= self.geometry.bin_spacing / self.geometry.pixel_size <= high
-        return backprojection == "interpolated"
+        low, high = _MATCHED
+        matched = low <= self.geometry.bin_spacing / self.geometry.pixel_size <= high
+        choices = {"auto": not matched, "adjoint": False, "interpolated": True}
+        if backprojection not in choices:
+            raise InputError(f"there is no backprojection {backprojection!r}; choose one of {', '.join(choices)}")
+        return choices[backprojection]
 
 
 def covering_bins(width: float, spacing: float) -> int:

@@ -37,7 +37,7 @@ class SparseEngine(Engine):
         self.plain = tuple(s.flips for s in reduction.symmetries if not s.transposed)
         self.transposed = tuple(s.flips for s in reduction.symmetries if s.transposed)
         height, width = geometry.shape
-        self.pitch = width
+        self.pitch = width + (4 - width) % 16
         rays = rays_of(geometry, reduction.base)
         matrix = joseph_matrix(rays, geometry.shape, _numpy_dtype(reference), self.pitch)
         self.matrix = _Rows(matrix, height * self.pitch, reference.device)

@@ -7,7 +7,6 @@ from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 from wellposed.errors import InputError
 from wellposed.metric import Metric
 
@@ -69,7 +68,7 @@ class SSIM(Metric):
 
     def _moments(self, x: Tensor, t: Tensor) -> tuple[Tensor, ...]:
         """Means, variances and covariance of every window that lies in the image."""
-        stacked = _windowed(torch.stack([x, t, x * x, t * t, x * t]), self._weights(x), x.ndim - 2)
+        stacked = _windowed(torch.stack([x, t, x * x, t * t, x * t]), self._weights(), x.ndim - 2)
         mean_x, mean_t, square_x, square_t, product = stacked
         sample = _SIZE["uniform"] ** (x.ndim - 2)
         correction = sample / (sample - 1) if self.window == "uniform" else 1.0
@@ -81,19 +80,23 @@ class SSIM(Metric):
             (product - mean_x * mean_t) * correction,
         )
 
-    def _weights(self, like: Tensor) -> Tensor:
+    def _weights(self) -> list[float]:
         size = _SIZE[self.window]
         if self.window == "uniform":
-            return torch.full((size,), 1 / size, dtype=like.dtype, device=like.device)
-        offset = torch.arange(size, dtype=like.dtype, device=like.device) - size // 2
-        weights = torch.exp(-0.5 * (offset / _SIGMA).square())
-        return weights / weights.sum()
+            return [1 / size] * size
+        weights = [math.exp(-0.5 * ((i - size // 2) / _SIGMA) ** 2) for i in range(size)]
+        return [w / sum(weights) for w in weights]
 
 
-def _windowed(maps: Tensor, weights: Tensor, axes: int) -> Tensor:
-    """Weighted window means along the last `axes` axes, without padding."""
+def _windowed(maps: Tensor, weights: list[float], axes: int) -> Tensor:
+    """Weighted window means along the last `axes` axes, without padding.
+
+    Shifted sums: torch has no fast convolution in double precision.
+    """
     for axis in range(maps.ndim - axes, maps.ndim):
-        moved = maps.movedim(axis, -1)
-        lines = functional.conv1d(moved.reshape(math.prod(moved.shape[:-1]), 1, -1), weights[None, None])
-        maps = lines.reshape(*moved.shape[:-1], -1).movedim(-1, axis)
+        length = maps.shape[axis] - len(weights) + 1
+        total = maps.narrow(axis, 0, length) * weights[0]
+        for shift, weight in enumerate(weights[1:], start=1):
+            total.add_(maps.narrow(axis, shift, length), alpha=weight)
+        maps = total
     return maps

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -82,11 +83,13 @@ class PrimalDualSteps(Iteration[PrimalDual]):
         k = int(state.count[0])  # all samples of a batch are at the same step
         if k >= len(self.primal):
             raise InputError(f"this learned primal-dual was made with {len(self.primal)} steps; it has no step {k + 1}")
+        operator = problem.operator
+        assert isinstance(operator, LinearOperator)  # checked before the first step
         c, m = self.channels.image, self.channels.measurement
-        y = problem.measurement * (1.0 / _norm(problem.operator))
-        predicted = _scaled(problem.operator, state.primal[:, c : 2 * c], adjoint=False)
+        y = problem.measurement * (1.0 / operator.norm())
+        predicted = _unit(operator, operator, state.primal[:, c : 2 * c])
         dual = state.dual + self.dual[k](torch.cat([state.dual, predicted, y], 1))
-        back = _scaled(problem.operator, dual[:, :m], adjoint=True)
+        back = _unit(operator, operator.adjoint, dual[:, :m])
         primal = state.primal + self.primal[k](torch.cat([state.primal, back], 1))
         return PrimalDual(primal, dual, state.count + 1)
 
@@ -111,12 +114,7 @@ def _update(inputs: int, width: int, outputs: int) -> nn.Sequential:
     return net
 
 
-def _scaled(operator: LinearOperator, value: Tensor, *, adjoint: bool) -> Tensor:
-    """`A x / ‖A‖` or its adjoint, in the precision of `value` also where the networks run in a lower one."""
+def _unit(operator: LinearOperator, apply: Callable[[Tensor], Tensor], value: Tensor) -> Tensor:
+    """The operator or its adjoint over `‖A‖` (which it computes once and keeps), in full precision under autocast."""
     with torch.autocast(value.device.type, enabled=False):
-        applied = operator.adjoint(value) if adjoint else operator(value)
-        return applied * (1.0 / _norm(operator))
-
-
-def _norm(operator: LinearOperator) -> float:
-    return operator.norm()  # computed once and kept by the operator
+        return apply(value) * (1.0 / operator.norm())

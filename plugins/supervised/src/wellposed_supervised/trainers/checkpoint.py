@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,15 +77,15 @@ class Checkpoint:
         }
         metadata = {"checkpoint": json.dumps(about), "sha256": _digest(self.tensors)}
         path = folder / NAME
-        handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{NAME}.")
+        temporary = folder / f".{NAME}.{os.getpid()}"
         try:
-            with os.fdopen(handle, "wb") as file:
+            with temporary.open("wb") as file:
                 file.write(save(dict(self.tensors), metadata=metadata))
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, path)
         except BaseException:
-            Path(temporary).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
             raise
         return path
 
@@ -117,5 +116,5 @@ def _digest(tensors: Mapping[str, Tensor]) -> str:
     found = hashlib.sha256()
     for name in sorted(tensors):
         found.update(f"{name}{tuple(tensors[name].shape)}{tensors[name].dtype}".encode())
-        found.update(tensors[name].contiguous().reshape(-1).view(torch.uint8).numpy())
+        found.update(tensors[name].contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return found.hexdigest()

@@ -1,0 +1,1 @@
+"""Regularizers designed by hand; each lives in a module of its name."""
