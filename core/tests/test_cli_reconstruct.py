@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -191,6 +193,26 @@ def test_bad_input_gets_a_sentence(toy: Any, image: np.ndarray, arguments: list[
     assert sentence in done.errors
     assert done.errors.count("\n") == 1
     assert not Path("runs").exists()
+
+
+@pytest.mark.slow
+def test_a_reconstruction_killed_at_any_moment_is_absent_or_complete(toy: Any, image: np.ndarray) -> None:
+    """Killed at moments from its start to beyond its end."""
+    whole, delay = 0, 0.0
+    while whole < 3:
+        process = toy.start(*BLUR, "--solver", DESCENT, "--out", "runs/out")
+        try:
+            process.wait(timeout=delay)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        process.communicate()
+        delay += 0.4
+        if Path("runs/out").exists():
+            whole += 1
+            assert {"recipe.yaml", "results.json", "report.html"} <= {p.name for p in Path("runs/out").iterdir()}
+            shutil.rmtree("runs/out")
+    assert toy(*BLUR, "--solver", DESCENT, "--out", "runs/out").code == 0
+    assert list(Path("runs").glob(".*")) == []
 
 
 # Fitting arrays to spaces -------------------------------------------------------------------------

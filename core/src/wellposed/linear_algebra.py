@@ -69,11 +69,11 @@ def conjugate_gradient(
             break
         q = apply(p)
         curvature = inner(p, q)
-        alpha = torch.where(active & (curvature > 0), rho / curvature.clamp_min(_tiny(curvature)), 0.0)
+        alpha = _ratio(rho, curvature, active & (curvature > 0))
         x = x + per_sample(alpha, x) * p
         r = r - per_sample(alpha, r) * q
         rho_next = inner(r, r)
-        beta = torch.where(active, rho_next / rho.clamp_min(_tiny(rho)), 0.0)
+        beta = _ratio(rho_next, rho, active)
         p = r + per_sample(beta, p) * p
         rho = rho_next
     return x
@@ -109,7 +109,7 @@ class NormalSolve(torch.autograd.Function):
         grad_shift = None
         if ctx.needs_input_grad[1]:
             per = -inner(grad_rhs, x)
-            grad_shift = per if shift.ndim == 1 else per.sum()
+            grad_shift = per if shift.shape == per.shape else per.sum().reshape(shift.shape)
         return grad_rhs.real if ctx.of_real and grad_rhs.is_complex() else grad_rhs, grad_shift, None
 
 
@@ -131,5 +131,6 @@ def _random_start(operator: LinearOperator) -> Tensor:
     return (v / norm(v)).to(device)
 
 
-def _tiny(tensor: Tensor) -> float:
-    return torch.finfo(tensor.dtype).tiny
+def _ratio(numerator: Tensor, denominator: Tensor, where: Tensor) -> Tensor:
+    """The quotient `where` it is asked for and 0 elsewhere, also in its derivative."""
+    return torch.where(where, numerator / torch.where(where, denominator, 1.0), 0.0)

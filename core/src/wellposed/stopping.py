@@ -64,7 +64,11 @@ class Rule(Component, nn.Module):
 
 
 class RelativeChange(Rule):
-    """Stop at `‖x_k − x_{k−1}‖ ≤ tolerance·‖x_k‖`."""
+    """Stop at `‖x_k − x_{k−1}‖ ≤ tolerance·‖x_k‖`.
+
+    Where the image did not change at all the whole state is compared: it may be that only dual variables
+    have moved so far (thresholding of the first iterates, the first step of a primal–dual method).
+    """
 
     name = "relative_change"
     source = "the usual stationarity test; it bounds no error"
@@ -74,8 +78,11 @@ class RelativeChange(Rule):
         self.tolerance = _positive(tolerance, "tolerance")
 
     def measure(self, progress: Progress) -> Tensor:
-        scale = norm(progress.x).clamp_min(torch.finfo(progress.x.dtype).tiny)
-        return norm(progress.x - progress.x_previous) / scale
+        change = _relative(progress.x, progress.x_previous)
+        unchanged = change == 0
+        if not bool(unchanged.any()):
+            return change
+        return torch.where(unchanged, _relative(progress.state.flatten(), progress.previous.flatten()), change)
 
     def level(self, problem: Problem) -> float:
         return self.tolerance
@@ -99,8 +106,7 @@ class FixedPointResidual(Rule):
             )
 
     def measure(self, progress: Progress) -> Tensor:
-        new, old = progress.applied.flatten(), progress.previous.flatten()
-        return norm(new - old) / norm(new).clamp_min(torch.finfo(new.dtype).tiny)
+        return _relative(progress.applied.flatten(), progress.previous.flatten())
 
     def level(self, problem: Problem) -> float:
         return self.tolerance
@@ -236,3 +242,8 @@ def _positive(value: float, what: str) -> float:
     if not value > 0:
         raise InputError(f"{what} must be positive; got {value}")
     return float(value)
+
+
+def _relative(new: Tensor, old: Tensor) -> Tensor:
+    """`‖new − old‖/‖new‖` of each sample, 0 where both are zero."""
+    return norm(new - old) / norm(new).clamp_min(torch.finfo(new.dtype).tiny)

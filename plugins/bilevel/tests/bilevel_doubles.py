@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
 from wellposed import Iteration, Iterative, LinearOperator, Noise, Problem, Regularizer, Simulated, Space, State, Stop
 from wellposed.space import norm
 from wellposed.state import bookkeeping
@@ -89,7 +90,7 @@ class Accelerated(State):
 
     x: Tensor
     z: Tensor
-    bound: Tensor = bookkeeping()  # noqa: RUF009 - a field, which is what this default is for
+    bound: Tensor = bookkeeping()
 
 
 class Nesterov(Iteration[Accelerated]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from wellposed import InputError
 from wellposed_bilevel.accuracy import Dynamic, Iterations, Tolerance
 from wellposed_bilevel.evaluation import Evaluation, accuracy_for, objective_error

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from bilevel_doubles import Nesterov, Quadratic, Smoothed, denoiser, signals
+
 from wellposed import CompositionError, InputError, Regularizer, Simulated
 from wellposed.regularizer import Sum
 from wellposed.testing.doubles import LearnedFilter

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from bilevel_doubles import Quadratic, Smoothed, denoiser, signals
+
 from wellposed_bilevel.conditioning import ConditionPenalty, condition_number
 from wellposed_bilevel.hypergradient import hypergradient
 from wellposed_bilevel.lower_level import Demand

@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 from bilevel_doubles import Identity, Nesterov, Quadratic, Smoothed, denoiser
+
 from wellposed import InputError, Iteration, Problem
 from wellposed.registry import component
 from wellposed.space import norm

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from wellposed import InputError
 from wellposed.recipes import build, load_recipe
 from wellposed.registry import component
@@ -45,9 +46,12 @@ def test_every_recipe_names_a_trainer_that_its_arguments_fit(path: Path) -> None
     trainer.space.check(solver)
 
 
-def test_a_misspelt_parameter_is_named(tmp_path: Path) -> None:
+def test_a_misspelt_parameter_is_named() -> None:
     with pytest.raises(InputError, match="strat"):
-        build("trainers", {"use": "bilevel-dfo", "parameters": [{"path": "regularizer.nu", "strat": 0, "box": [0, 1]}]})
+        build(
+            "trainers",
+            {"use": "bilevel-dfo", "parameters": [{"path": "regularizer.nu", "start": 0, "box": [0, 1], "strat": 0}]},
+        )
 
 
 def test_one_parameter_is_learned_and_its_table_printed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from bilevel_doubles import Smoothed, denoiser, signals
+
 from wellposed import InputError, Trainer
 from wellposed.hooks.training import TrainingObserver
 from wellposed_bilevel.conditioning import ConditionPenalty

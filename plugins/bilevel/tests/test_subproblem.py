@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from wellposed_bilevel.accuracy import Dynamic, Tolerance
 from wellposed_bilevel.evaluation import Evaluation
 from wellposed_bilevel.interpolation import InterpolationSet, first_points

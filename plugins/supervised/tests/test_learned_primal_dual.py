@@ -6,6 +6,7 @@ from types import ModuleType
 
 import pytest
 import torch
+
 from wellposed.errors import CompositionError, InputError
 from wellposed.fidelity import Unstated
 from wellposed.problem import Problem

@@ -6,6 +6,7 @@ from types import ModuleType
 
 import pytest
 import torch
+
 from wellposed.errors import CompositionError, InputError, ShapeError
 from wellposed.testing.doubles import LearnedFilter, SaturatingOperator
 from wellposed_supervised.networks.residual import Residual

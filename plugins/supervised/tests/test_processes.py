@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+
 from wellposed_supervised.trainers.checkpoint import NAME
 
 TOY = Path(__file__).with_name("toy.py")

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from wellposed_supervised.trainers.checkpoint import NAME
 
 TOY = Path(__file__).with_name("toy.py")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+
 from wellposed.dataset import Dataset, Simulated
 from wellposed.hooks import TrainingObserver
 from wellposed.network import Network

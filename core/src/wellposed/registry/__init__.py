@@ -122,7 +122,8 @@ def plugin_entry_points(
 ) -> list[importlib_metadata.EntryPoint]:
     """Entry points of a group, without duplicates of one distribution and without disabled ones.
 
-    `installed` are all entry points, where they have been read already. The environment variable `WELLPOSED_DISABLE` names distributions, separated by commas, to leave out.
+    `installed` are all entry points, where they have been read already. The environment variable
+    `WELLPOSED_DISABLE` names distributions, separated by commas, to leave out.
     """
     disabled = {_normal(d) for d in os.environ.get("WELLPOSED_DISABLE", "").split(",") if d.strip()}
     found: dict[tuple[str, str], importlib_metadata.EntryPoint] = {}

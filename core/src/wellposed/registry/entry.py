@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cache, cached_property
 from typing import Any
 
 import importlib_metadata
@@ -81,7 +81,7 @@ class Entry:
             )
 
 
-@lru_cache(maxsize=None)
+@cache
 def core_mismatch(distribution: str, version: str, requires: tuple[str, ...]) -> str | None:
     """Evaluate a distribution's requirement on wellposed-core against the installed core."""
     installed = importlib_metadata.version("wellposed-core")

@@ -12,7 +12,7 @@ from ..space import inner, norm, per_sample
 from .adjointness import like
 from .measure import at_most, that
 from .promise import NotPromised, check
-from .regularizers import images_for, may, needs
+from .regularizers import gap_of, images_for, may, needs
 from .subject import Subject
 
 
@@ -31,7 +31,7 @@ def claimed_convexity_holds(subject: Subject) -> None:
         excess = (regularizer((x + z) / 2) - ends) / (ends.abs() + m * norm(x - z).square() + 1e-12)
         at_most(
             float(torch.where(torch.isfinite(ends), excess, 0.0).max()),
-            1e-9,
+            1e-9 + 2 * gap_of(regularizer),
             f"{subject.label} claims to be convex with modulus {m:g}; the relative excess at the middle of two images",
         )
 

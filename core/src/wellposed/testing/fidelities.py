@@ -127,7 +127,7 @@ def prox_minimises_its_objective(subject: Subject) -> None:
     v, y = data_for(fidelity)
     for step in (0.1, 1.0, 5.0):
         who = f"{subject.label}.prox with step {step:g}"
-        assert_prox(lambda w: fidelity(w, y), lambda w, s: fidelity.prox(w, y, s), v, step, who)
+        assert_prox(lambda w: fidelity(w, _repeated(y, w)), lambda w, s: fidelity.prox(w, y, s), v, step, who)
 
 
 @check()
@@ -253,6 +253,11 @@ def _has_prox(fidelity: Fidelity) -> bool:
     except CapabilityMissing:
         return False
     return True
+
+
+def _repeated(y: Tensor, like: Tensor) -> Tensor:
+    """The measurements `y` in turn, as many as `like`."""
+    return torch.cat([y] * (len(like) // len(y)))
 
 
 def _with_prox(fidelity: Fidelity) -> Fidelity:

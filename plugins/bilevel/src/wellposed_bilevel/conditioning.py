@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+
 from wellposed import CompositionError, InputError, LinearOperator, Problem
 from wellposed.space import inner, norm, per_sample
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from torch import Tensor
+
 from wellposed import InputError
 from wellposed.hooks.training import TrainingObserver
 

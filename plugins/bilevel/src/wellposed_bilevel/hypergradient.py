@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+
 from wellposed import Problem
 from wellposed.linear_algebra import conjugate_gradient
 from wellposed.space import inner, norm

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
 from wellposed import CertifiedAccuracy, Iterative, Problem, Stop, solve
 
 

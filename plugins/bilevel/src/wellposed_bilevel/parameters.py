@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
 from wellposed import InputError, Iterative
 
 from .rebuild import rebuilt, value_at

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
+
 from wellposed import InputError
 from wellposed.recipes.builder import constructor_parameters
 

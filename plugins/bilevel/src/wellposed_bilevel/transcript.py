@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import safetensors.torch
 from torch import Tensor
+
 from wellposed import InputError
 
 from .evaluation import Evaluation

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor, nn
+
 from wellposed import CompositionError, Dataset, InputError, Iterative, Operator, Problem
 from wellposed.space import norm
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+
 from wellposed.errors import InputError
 from wellposed_physics.ct.fan_beam import FanBeam
 from wellposed_physics.ct.parallel_beam import ParallelBeam

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+
 from wellposed.errors import InputError
 from wellposed_physics.ct.angles import measured_arcs, view_cells
 from wellposed_physics.ct.fan_beam import FanBeam

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+
 from wellposed_physics.ct.fan_beam import FanBeam
 from wellposed_physics.ct.parallel_beam import ParallelBeam
 

@@ -8,6 +8,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+
 from wellposed.errors import InputError, ShapeError
 from wellposed.operator import LinearOperator
 from wellposed_physics.ct.engines import build_engine

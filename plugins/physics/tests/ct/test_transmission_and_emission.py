@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+
 from wellposed.errors import InputError, ShapeError
 from wellposed.pattern import Pattern
 from wellposed_physics.ct.beer_lambert import BeerLambert

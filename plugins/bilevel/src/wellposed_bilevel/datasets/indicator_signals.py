@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+
 from wellposed import Dataset, InputError, Sample
 from wellposed.dataset import generator_of
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from torch import nn
+
 from wellposed import Dataset, Trainer
 from wellposed.trainer import Fitted
 
@@ -24,7 +25,9 @@ class DerivativeFree(Trainer):
     """`min_θ Σ_i ‖x_i(θ) − truth_i‖² + J(θ)` over a box, by a derivative-free trust-region method.
 
     `x_i(θ)` minimises the lower-level objective of the target, an iterative solver whose iteration
-    certifies `‖x − x_i(θ)‖`; images `(n, *domain.shape)` are one batch. `accuracy`: how the lower level is
+    certifies `‖x − x_i(θ)‖`; images `(n, *domain.shape)` are one batch. `parameters`: what is
+    learned, each with its path, start, box and scale. `penalty`: `{weight: b}` adds `J = b (L/μ)²`, the
+    lower level's squared condition number; without it `J = 0`. `accuracy`: how the lower level is
     solved, `{}` or `{factor: …, share: …}` as each step needs it, `{tolerance: …}` to one certified
     tolerance, `{iterations: …}` a fixed number of steps without certificates. `evaluations` and `work`
     (lower-level iterations, summed over the images) are the budget. `initial_radius`, `final_radius`:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import minimize
 from torch import Tensor, nn
+
 from wellposed import Dataset, InputError, Trainer
 from wellposed.trainer import Fitted
 
@@ -33,8 +34,8 @@ class ImplicitGradient(Trainer):
     `x_i(θ)` minimises the lower-level objective of the target, an iterative solver with a twice
     differentiable, strongly convex objective; images `(n, *domain.shape)` are one batch. `tolerance`:
     certified accuracy of each lower-level solve; `linear_tolerance`: relative residual of the Hessian
-    systems, solved by at most `linear_limit` conjugate gradient steps. `evaluations`, `work`: budget as
-    for `bilevel-dfo`.
+    systems, solved by at most `linear_limit` conjugate gradient steps. `parameters`, `penalty` and the
+    budget `evaluations`, `work` are those of `bilevel-dfo`.
 
     The folder holds what `bilevel-dfo` writes. Raises `InputError` where data, target or folder do not fit.
     Sources: Sherry et al. 2020, section III; Byrd, Lu, Nocedal and Zhu 1995 (L-BFGS-B).

@@ -14,15 +14,17 @@ import math
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from ..differences import Differences
+from ..magnitude import squared_magnitude
 from ..symmetric_differences import SymmetricDifferences
 from .batch import Solved, solve_batch
 from .denoise import normalise
 
 _RELAXATION = 1.8
 #: Primal over dual step sizes, in units of the mean size of the gradient.
-_VALUE_BALANCE, _DENOISE_BALANCE = 0.3, 0.15
+_VALUE_BALANCE, _DENOISE_BALANCE = 0.3, 0.1
 
 _GRADIENT, _SYMMETRIC = Differences(), SymmetricDifferences()
 
@@ -83,7 +85,9 @@ class _ValueEngine:
     def relative_gap(self) -> Tensor:
         value = self._value()
         below = _total(self.gradient * self._field())
-        return torch.where(value == 0, 0.0, (value - below) / value)
+        # A value below the rounding of the gradients, of mean length 1, counts as this: affine images end.
+        rounding = 16 * torch.finfo(value.dtype).eps * self.gradient[0, 0, 0].numel()
+        return (value - below) / value.clamp_min(rounding)
 
     def keep(self, index: Tensor) -> None:
         for name in ("gradient", "w", "q", "estimate", "dual"):
@@ -108,7 +112,10 @@ class _DenoiseEngine:
         self.q = self.dual = torch.zeros_like(_SYMMETRIC(gradient))
         # ‖(∇x − w, Ew)‖² ≤ 3/2·4d·‖x‖² + (3 + 4d)·‖w‖², at most 12 in two dimensions.
         norm = math.sqrt(4 * gradient.shape[1] + 4)
-        balance = _column((_DENOISE_BALANCE * _mean_length(gradient)).clamp(1e-3, 1e6), y)
+        size = _mean_length(forward_ad.unpack_dual(gradient).primal)
+        # An objective below the rounding of the gradients counts as this, so affine images end.
+        self.rounding = 16 * torch.finfo(y.dtype).eps * size * y[0, 0].numel()
+        balance = _column((_DENOISE_BALANCE * size).clamp(1e-3, 1e6), y)
         self.tau, self.sigma = balance / norm, 1 / (balance * norm)
 
     def iterate(self, count: int) -> None:
@@ -132,7 +139,8 @@ class _DenoiseEngine:
         variation = _total(_length(_GRADIENT(self.image) - self.field))
         variation = variation + self.ratio * _total(_length(_SYMMETRIC(self.field)))
         objective = 0.5 * _total((self.image - self.data).square()) + variation
-        return torch.where(objective == 0, 0.0, (objective - self._dual_objective()) / objective)
+        scale = torch.maximum(objective, self.rounding)
+        return torch.where(scale == 0, 0.0, (objective - self._dual_objective()) / scale)
 
     def _dual_objective(self) -> Tensor:
         """`max_t t<y, v> − t²/2 ‖v‖²` with `v = ∇*E*q`, over the `t` that keep `t·E*q` feasible."""
@@ -144,20 +152,18 @@ class _DenoiseEngine:
         return t * linear - 0.5 * t.square() * quadratic
 
     def keep(self, index: Tensor) -> None:
-        for name in ("data", "x", "image", "w", "field", "p", "q", "dual", "tau", "sigma"):
+        for name in ("data", "x", "image", "w", "field", "p", "q", "dual", "tau", "sigma", "rounding"):
             setattr(self, name, getattr(self, name)[index])
 
 
 def _length(p: Tensor) -> Tensor:
     """Euclidean length over components and coupled numbers, `(N, 1, 1, *spatial)`."""
-    squares = p.square()
-    total = sum(part for component in squares.unbind(1) for part in component.unbind(1))
-    assert isinstance(total, Tensor)
-    return total.sqrt().unsqueeze(1).unsqueeze(1)
+    return squared_magnitude(p, (1, 2)).sqrt()
 
 
 def _ball(p: Tensor, radius: float) -> Tensor:
-    return p / (_length(p) / radius).clamp_min(1)
+    """`p/max(1, |p|/radius)`, without the square root whose derivative at 0 is infinite."""
+    return p * (squared_magnitude(p, (1, 2)) / radius**2).clamp_min(1).rsqrt()
 
 
 def _total(values: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from wellposed import InputError, Regularizer
 
-from .magnitude import per_image
+from ..magnitude import per_image
 
 
 class Box(Regularizer):

@@ -9,7 +9,7 @@ from torch import Tensor
 from wellposed import InputError, Regularizer
 from wellposed.space import per_sample
 
-from .magnitude import inside_unit_ball, magnitude, per_image, squared_magnitude
+from ..magnitude import inside_unit_ball, magnitude, per_image, squared_magnitude
 
 
 class GroupNorm(Regularizer):

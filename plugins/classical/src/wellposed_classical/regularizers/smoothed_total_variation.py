@@ -8,7 +8,7 @@ from wellposed import InputError, Regularizer
 from wellposed.space import norm
 
 from ..differences import Differences
-from .magnitude import per_image, squared_magnitude
+from ..magnitude import per_image, squared_magnitude
 
 
 class SmoothedTotalVariation(Regularizer):

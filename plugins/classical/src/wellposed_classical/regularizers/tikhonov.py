@@ -10,7 +10,7 @@ from wellposed.regularizer import Term
 from wellposed.space import per_sample
 
 from ..differences import Differences, check_image, filter_spectrum
-from .magnitude import per_image, squared_magnitude
+from ..magnitude import per_image, squared_magnitude
 
 
 class Tikhonov(Regularizer):

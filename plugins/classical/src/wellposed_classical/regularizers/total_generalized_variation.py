@@ -12,7 +12,7 @@ from ..differences import Differences
 from ..inner_solvers.batch import warn_of_limit
 from ..inner_solvers.derivative import differentiable_prox
 from ..inner_solvers.second_order import denoise_second_order, second_order_iterate, second_order_variation
-from .magnitude import per_image
+from ..magnitude import per_image
 from .planes import from_planes, plane_weights, to_planes
 
 

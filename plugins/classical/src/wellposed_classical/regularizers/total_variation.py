@@ -14,7 +14,7 @@ from ..inner_solvers.batch import warn_of_limit
 from ..inner_solvers.denoise import denoise
 from ..inner_solvers.derivative import differentiable_prox, total_variation_iterate
 from .group_norm import GroupNorm
-from .magnitude import magnitude, per_image
+from ..magnitude import magnitude, per_image
 from .planes import from_planes, plane_weights, to_planes
 
 

@@ -8,7 +8,7 @@ from wellposed import Regularizer
 
 from ..wavelets import Wavelet
 from .l1 import L1Norm
-from .magnitude import inside_unit_ball, magnitude
+from ..magnitude import inside_unit_ball, magnitude
 
 
 class WaveletL1(Regularizer):

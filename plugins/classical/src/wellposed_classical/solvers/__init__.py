@@ -1,1 +1,1 @@
-"""Direct solvers: reconstructions computed in one go, found by name through the registry."""
+"""Direct solvers: the image in one go, without an objective."""

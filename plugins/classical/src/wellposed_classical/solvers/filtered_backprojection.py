@@ -1,38 +1,52 @@
-"""Filtered backprojection of tomographic data."""
+"""Filtered backprojection."""
 
 from __future__ import annotations
 
+from typing import Literal
+
 from torch import Tensor
-from wellposed import InputError, LinearOperator, Problem
+from wellposed import InputError, Operator, Problem
+from wellposed.solver import DirectSolver
 
-from .direct import LinearSolver
+from .linear import missing_method
 
 
-class FilteredBackprojection(LinearSolver):
-    """`x = B(F y)`: the ramp filter with a window along the detector, then backprojection.
+class FilteredBackprojection(DirectSolver):
+    """Direct inversion of the Radon transform: ramp filter with a window, then backprojection.
 
-    `filter` names the window as the operator knows it ("ram-lak", "shepp-logan", "cosine", "hamming",
-    "hann"); `cutoff` in (0, 1] is the highest frequency kept, as a fraction of the detector's Nyquist
-    frequency. Measurements `(B, *range.shape)` to images `(B, *domain.shape)`.
+    `x = A^# (y ⊛ ramp·window)`, as the operator's own `filtered_backprojection` does it (weights of its
+    geometry included). Sinograms `(B, channels, views, bins)` to images `(B, channels, *shape)`.
 
-    Raises `CompositionError` for operators that have no filtered backprojection.
-    Source: Kak and Slaney 1988, chapter 3.
+    Args:
+        filter: the window on the ramp; `ram-lak` is none, `hann` the smoothest.
+        cutoff: where the window ends, as a fraction of the Nyquist frequency.
+
+    Raises `CompositionError` for operators without filtered backprojection. Source: Kak and Slaney 1988,
+    chapter 3.
     """
 
-    source = "Kak and Slaney 1988, Principles of Computerized Tomographic Imaging, chapter 3"
+    source = "Kak and Slaney, Principles of Computerized Tomographic Imaging, 1988, chapter 3"
 
-    def __init__(self, filter: str = "ram-lak", cutoff: float = 1.0) -> None:
+    def __init__(
+        self,
+        filter: Literal["ram-lak", "shepp-logan", "cosine", "hamming", "hann"] = "ram-lak",
+        cutoff: float = 1.0,
+    ) -> None:
         super().__init__()
         if not 0 < cutoff <= 1:
-            raise InputError(f"the cutoff of the filter lies in (0, 1], a fraction of Nyquist; got {cutoff}")
-        self.filter, self.cutoff = filter, float(cutoff)
+            raise InputError(f"the cutoff is a fraction of the Nyquist frequency in (0, 1]; got {cutoff}")
+        self.filter, self.cutoff = filter, cutoff
 
     @classmethod
     def examples(cls) -> tuple[dict, ...]:
         return ({}, {"filter": "hann", "cutoff": 0.8})
 
     def check(self, problem: Problem) -> None:
-        self.method_of(self.linear(problem.operator), "filtered_backprojection")
+        if not callable(getattr(problem.operator, "filtered_backprojection", None)):
+            raise missing_method(self, problem.operator, "filtered_backprojection", "parallel-beam, fan-beam")
 
-    def reconstruct(self, y: Tensor, operator: LinearOperator) -> Tensor:
-        return self.method_of(operator, "filtered_backprojection")(y, self.filter, self.cutoff)
+    def forward(self, y: Tensor, operator: Operator) -> Tensor:
+        invert = getattr(operator, "filtered_backprojection", None)
+        if invert is None:
+            raise missing_method(self, operator, "filtered_backprojection", "parallel-beam, fan-beam")
+        return invert(y, self.filter, self.cutoff)

@@ -1,121 +1,100 @@
-"""Reconstruction from the largest singular values."""
+"""Truncated singular value decomposition of small operators."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
-from wellposed import CompositionError, InputError, LinearOperator, Problem
+from wellposed import InputError, LinearOperator, Operator, Problem
+from wellposed.solver import DirectSolver
 
-from ..iterations.constants import is_shared
-from ..iterations.memo import OperatorMemo, placement
-from .direct import LinearSolver
+from .linear import linear
 
-#: Numbers in the largest dense matrix that is decomposed: 4096 × 4096, one minute on one core.
-_LARGEST = 2**24
-_CHUNK = 256
-
-
-@dataclass(frozen=True)
-class _Decomposition:
-    """`A = Σ_i σ_i u_i v_i*` as real matrices: `left` `(m, r)`, `values` `(r,)`, `right` `(n, r)`."""
-
-    left: Tensor
-    values: Tensor
-    right: Tensor
+#: Unknowns (twice as many for complex images) up to which the dense matrix is formed.
+_LARGEST = 4096
+_COLUMNS_AT_ONCE = 256
 
 
-class TruncatedSVD(LinearSolver):
-    """`x = Σ_i <y, u_i>/σ_i v_i` over the singular triples that are kept: the spectral cut-off.
+class TruncatedSVD(DirectSolver):
+    """`x = Σ_{i ≤ r} <u_i, y>/σ_i v_i` for `A = Σ σ_i u_i v_iᵀ`.
 
-    Keeps the `rank` largest, or those with `σ_i ≥ threshold·σ_1`; exactly one of the two is given.
-    Measurements `(B, *range.shape)` to images `(B, *domain.shape)`. The operator is turned into a dense
-    matrix and decomposed in float64, once; complex spaces count as real ones of twice the size.
+    `r` is `rank`, lowered to the singular values above `threshold·σ_1`. The decomposition of the operator that was
+    used last is kept, so that many measurements of one operator cost one decomposition. Complex spaces
+    are real ones of twice the dimension.
 
-    Raises `CompositionError` for nonlinear and large operators, where conjugate gradients or Landweber's
-    iteration, stopped early, filter the singular values in much the same way.
-    Source: Hansen 1987, The truncated SVD as a method for regularization.
+    Args:
+        rank: how many singular values are kept at most; all by default.
+        threshold: relative size under which singular values are dropped.
+
+    Raises `InputError` for settings out of range and for operators of more than 4096 unknowns, whose dense
+    matrix would not fit; `CompositionError` for nonlinear ones. Source: Hansen 1987, eq. (2.5).
     """
 
-    source = "Hansen 1987, The truncated SVD as a method for regularization, eq. (3)"
+    source = "Hansen, The truncated SVD as a method for regularization, BIT 27, 1987, eq. (2.5)"
 
-    def __init__(self, rank: int | None = None, threshold: float | None = None) -> None:
+    def __init__(self, rank: int | None = None, threshold: float = 1e-6) -> None:
         super().__init__()
-        if (rank is None) == (threshold is None):
-            raise InputError("TruncatedSVD takes a rank or a threshold, one of the two")
         if rank is not None and rank < 1:
-            raise InputError(f"TruncatedSVD keeps at least one singular value; rank {rank} was given")
-        if threshold is not None and not 0 < threshold <= 1:
-            raise InputError(
-                f"the threshold is a fraction of the largest singular value in (0, 1]; got {threshold}"
-            )
+            raise InputError(f"the rank must be at least 1; got {rank}")
+        if not 0 <= threshold < 1:
+            raise InputError(f"the threshold is relative to the largest singular value, in [0, 1); got {threshold}")
         self.rank, self.threshold = rank, threshold
-        self.memo = OperatorMemo()
+        self._kept: tuple[LinearOperator, torch.dtype, torch.device, _Decomposition] | None = None
 
     @classmethod
     def examples(cls) -> tuple[dict, ...]:
-        return ({"rank": 5}, {"threshold": 0.1})
+        return ({}, {"rank": 5, "threshold": 0.0})
 
     def check(self, problem: Problem) -> None:
-        _refuse_large(self.linear(problem.operator))
+        self._small_enough(linear(self, problem.operator))
 
-    def reconstruct(self, y: Tensor, operator: LinearOperator) -> Tensor:
-        _refuse_large(operator)
-        svd = self.memo.get(operator, ("svd", placement(y)), lambda: decompose(operator, y))
-        kept = self._kept(svd.values)
-        coefficients = _real(y).to(svd.left.dtype) @ svd.left[:, :kept] / svd.values[:kept]
-        return _image(coefficients @ svd.right[:, :kept].T, operator, y)
+    def forward(self, y: Tensor, operator: Operator) -> Tensor:
+        operator = linear(self, operator)
+        operator.check_range(y)
+        u, s, vh = self._decomposition(operator, y)
+        keep = int((s > self.threshold * s[0]).sum())
+        keep = keep if self.rank is None else min(keep, self.rank)
+        coefficients = (_real(y) @ u[:, :keep]) / s[:keep]
+        return _as(coefficients @ vh[:keep], operator.domain.shape, operator.domain.is_complex)
 
-    def _kept(self, values: Tensor) -> int:
-        """How many singular triples count; those that are zero but for rounding never do."""
-        floor = float(values[0]) * torch.finfo(values.dtype).eps * len(values)
-        level = floor if self.threshold is None else max(floor, self.threshold * float(values[0]))
-        count = int((values >= level).sum()) if float(values[0]) > 0 else 0
-        return count if self.rank is None else min(self.rank, count)
+    def _decomposition(self, operator: LinearOperator, y: Tensor) -> _Decomposition:
+        dtype = y.dtype.to_real()
+        if self._kept is not None:
+            kept, kept_dtype, device, decomposition = self._kept
+            if kept is operator and kept_dtype == dtype and device == y.device and not operator.has_learned_parameters:
+                return decomposition
+        self._small_enough(operator)
+        u, s, vh = torch.linalg.svd(_matrix(operator, y), full_matrices=False)
+        self._kept = (operator, dtype, y.device, (u, s, vh))
+        return u, s, vh
+
+    def _small_enough(self, operator: LinearOperator) -> None:
+        unknowns = operator.domain.size * (2 if operator.domain.is_complex else 1)
+        if unknowns > _LARGEST:
+            raise InputError(
+                f"{type(operator).__name__} has {unknowns} unknowns; a dense singular value decomposition takes at "
+                f"most {_LARGEST}. Use tikhonov-direct, or conjugate-gradient stopped early"
+            )
 
 
-def decompose(operator: LinearOperator, like: Tensor) -> _Decomposition:
-    """The singular value decomposition of an operator, in float64 on the device of `like`."""
-    size = operator.domain.size * (2 if operator.domain.is_complex else 1)
-    precision = like.dtype.to_real()
-    columns = []
+_Decomposition = tuple[Tensor, Tensor, Tensor]
+
+
+def _matrix(operator: LinearOperator, like: Tensor) -> Tensor:
+    """The dense real matrix `(range, domain)`, from the images of unit vectors, many at a time."""
+    space = operator.domain
+    size = space.size * (2 if space.is_complex else 1)
+    identity = torch.eye(size, dtype=like.dtype.to_real(), device=like.device)
     with torch.no_grad():
-        for start in range(0, size, _CHUNK):
-            stop = min(start + _CHUNK, size)
-            units = torch.zeros(stop - start, size, dtype=precision, device=like.device)
-            units[torch.arange(stop - start), torch.arange(start, stop)] = 1.0
-            columns.append(_real(operator(_image(units, operator, like))).double())
-    matrix = torch.cat(columns).T
-    left, values, right = torch.linalg.svd(matrix, full_matrices=False)
-    return _Decomposition(left, values, right.T.contiguous())
+        parts = [_real(operator(_as(rows, space.shape, space.is_complex))) for rows in identity.split(_COLUMNS_AT_ONCE)]
+    return torch.cat(parts).mT
 
 
-def _refuse_large(operator: LinearOperator) -> None:
-    if not is_shared(operator):
-        raise CompositionError(
-            f"TruncatedSVD decomposes one matrix for the whole batch; {type(operator).__name__} holds one per "
-            f"sample. Iterations that fit: conjugate-gradient or landweber, stopped early"
-        )
-    rows, columns = operator.range.size, operator.domain.size
-    factor = 2 if operator.domain.is_complex or operator.range.is_complex else 1
-    if rows * columns * factor**2 > _LARGEST:
-        raise CompositionError(
-            f"TruncatedSVD decomposes the operator as a dense matrix; {type(operator).__name__} has {rows} × {columns} "
-            f"entries, more than {_LARGEST // 10**6} million numbers. conjugate-gradient or landweber, stopped early, "
-            f"and tikhonov-direct damp small singular values without the matrix"
-        )
+def _real(t: Tensor) -> Tensor:
+    return (torch.view_as_real(t.resolve_conj()) if t.is_complex() else t).flatten(1)
 
 
-def _real(tensor: Tensor) -> Tensor:
-    """Batched samples as real rows `(B, n)`."""
-    return (torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor).flatten(1)
-
-
-def _image(rows: Tensor, operator: LinearOperator, like: Tensor) -> Tensor:
-    """Real rows as images of the operator's domain, in the precision of `like`."""
-    rows = rows.to(like.dtype.to_real())
-    if operator.domain.is_complex:
-        pairs = rows.reshape(len(rows), *operator.domain.shape, 2)
-        return torch.complex(pairs[..., 0], pairs[..., 1])
-    return rows.reshape(len(rows), *operator.domain.shape)
+def _as(rows: Tensor, shape: tuple[int, ...], is_complex: bool) -> Tensor:
+    if not is_complex:
+        return rows.reshape(len(rows), *shape)
+    pairs = rows.reshape(len(rows), *shape, 2)
+    return torch.complex(pairs[..., 0], pairs[..., 1])

@@ -1,24 +1,32 @@
-"""Zero filling of unobserved k-space."""
+"""Zero filling of undersampled k-space."""
 
 from __future__ import annotations
 
 from torch import Tensor
-from wellposed import LinearOperator, Problem
+from wellposed import Operator, Problem
+from wellposed.solver import DirectSolver
 
-from .direct import LinearSolver
+from .linear import missing_method
 
 
-class ZeroFilled(LinearSolver):
-    """The inverse Fourier transform of k-space with zeros where nothing was measured, coils combined.
+class ZeroFilled(DirectSolver):
+    """The inverse Fourier transform with zeros where nothing was measured.
 
-    Measurements `(B, *range.shape)` to images `(B, *domain.shape)`, by the operator's `zero_filled`.
-    Raises `CompositionError` for operators without one. Source: Bernstein, King and Zhou 2004, section 13.1.
+    `x = F* M y`; with coils `x = Σ_c conj(S_c) F* M y_c / Σ_c |S_c|²`, as the operator's own
+    `zero_filled` does it. k-space `(B, coils, H, W)` or `(B, channels, H, W)` to complex images.
+
+    Raises `CompositionError` for operators without zero filling. Source: Roemer et al. 1990 (combination
+    of coils).
     """
 
-    source = "Bernstein, King and Zhou 2004, Handbook of MRI Pulse Sequences, section 13.1"
+    source = "Roemer et al., The NMR phased array, MRM 16, 1990, eq. (28)"
 
     def check(self, problem: Problem) -> None:
-        self.method_of(self.linear(problem.operator), "zero_filled")
+        if not callable(getattr(problem.operator, "zero_filled", None)):
+            raise missing_method(self, problem.operator, "zero_filled", "fourier, multicoil-fourier")
 
-    def reconstruct(self, y: Tensor, operator: LinearOperator) -> Tensor:
-        return self.method_of(operator, "zero_filled")(y)
+    def forward(self, y: Tensor, operator: Operator) -> Tensor:
+        fill = getattr(operator, "zero_filled", None)
+        if fill is None:
+            raise missing_method(self, operator, "zero_filled", "fourier, multicoil-fourier")
+        return fill(y)

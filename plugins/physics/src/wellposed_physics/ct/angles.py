@@ -8,6 +8,7 @@ from numbers import Integral
 from typing import Literal
 
 import numpy as np
+
 from wellposed.errors import InputError
 
 AngleUnit = Literal["radian", "degree"]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+
 from wellposed.errors import InputError
 
 from .engine import Engine

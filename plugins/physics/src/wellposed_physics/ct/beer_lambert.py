@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+
 from wellposed.errors import InputError
 from wellposed.operator import LinearOperator, Operator
 

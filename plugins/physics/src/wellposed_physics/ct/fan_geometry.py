@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from torch import Tensor
+
 from wellposed.errors import InputError
 
 from .geometry import Geometry

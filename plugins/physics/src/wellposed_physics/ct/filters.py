@@ -12,6 +12,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+
 from wellposed.errors import InputError
 
 FilterName = Literal["ram-lak", "shepp-logan", "cosine", "hamming", "hann"]

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import numpy as np
 from torch import Tensor
+
 from wellposed.errors import InputError
 
 G = TypeVar("G", bound="Geometry")

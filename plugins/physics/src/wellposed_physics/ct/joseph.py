@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.sparse import csr_matrix
+
 from wellposed.errors import InputError
 
 from .geometry import Geometry

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
+
 from wellposed.errors import InputError
 
 from .angles import AngleUnit, view_angles, view_cells

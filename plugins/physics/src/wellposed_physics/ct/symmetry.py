@@ -14,6 +14,9 @@ import numpy as np
 
 from .geometry import Geometry
 
+#: Bins in a band: their strip of an image of 256 rows and 8 columns fits in 512 KiB.
+_BAND = 16
+
 
 @dataclass(frozen=True)
 class Symmetry:
@@ -68,7 +71,7 @@ def reduce_rays(geometry: Geometry, tolerance: float) -> Reduction:
             symmetries.append(symmetry)
             targets.append(target)
     table = np.stack(targets, axis=1)
-    base = np.flatnonzero(table.min(axis=1) == rays)
+    base = _in_bands(np.flatnonzero(table.min(axis=1) == rays), geometry.bins)
     reached, source = np.unique(table[base].ravel(), return_index=True)
     if len(reached) < len(rays):  # views measured twice can break the orbits
         return unreduced(geometry)
@@ -77,8 +80,14 @@ def reduce_rays(geometry: Geometry, tolerance: float) -> Reduction:
 
 def unreduced(geometry: Geometry) -> Reduction:
     """Every ray, and no symmetry but the identity."""
-    rays = np.arange(geometry.views * geometry.bins)
-    return Reduction((_IDENTITY,), rays, rays)
+    base = _in_bands(np.arange(geometry.views * geometry.bins), geometry.bins)
+    return Reduction((_IDENTITY,), base, np.argsort(base))
+
+
+def _in_bands(rays: np.ndarray, bins: int) -> np.ndarray:
+    """The rays ordered by bands of neighbouring bins, then by view: a band of the image stays in the cache."""
+    view, bin = np.divmod(rays, bins)
+    return rays[np.lexsort((bin, view, bin // _BAND))]
 
 
 def _target_rays(geometry: Geometry, symmetry: Symmetry, tolerance: float) -> np.ndarray | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+
 from wellposed.errors import CompositionError, InputError
 from wellposed.iteration import Iteration
 from wellposed.operator import LinearOperator

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
 from wellposed.errors import InputError
 from wellposed.network import Network
 

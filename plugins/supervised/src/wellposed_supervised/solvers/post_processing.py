@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from torch import Tensor
+
 from wellposed.errors import CompositionError, ShapeError
 from wellposed.network import Network
 from wellposed.operator import LinearOperator, Operator

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
 from wellposed.dataset import Dataset, Sample
 from wellposed.errors import InputError
 from wellposed.operator import Operator

@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 from torch.optim import Optimizer
+
 from wellposed.errors import InputError
 
 NAME = "checkpoint.safetensors"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
+
 from wellposed.dataset import generator_of
 
 

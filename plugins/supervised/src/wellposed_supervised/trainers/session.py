@@ -14,6 +14,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 from torch.optim import Adam
+
 from wellposed.dataset import Dataset
 from wellposed.errors import InputError, SolveFailed
 from wellposed.hooks import TrainingObserver
@@ -56,6 +57,19 @@ class Session:
             device_placement=False,  # the user chose the device; the target is on it already
             mixed_precision=_PRECISION[self.settings.precision],
         )
+        try:
+            self._prepare(device)
+        except BaseException:
+            self._release()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._release()
+
+    def _prepare(self, device: torch.device) -> None:
         several = self.accelerator.num_processes > 1
         self.device = self.accelerator.device if several else device
         if self.settings.batch % self.accelerator.num_processes:
@@ -68,11 +82,8 @@ class Session:
         optimizer = Adam(learned, lr=self.settings.learning_rate, betas=self.settings.betas)
         self.step = self._resume(optimizer)
         self.task, self.optimizer = self.accelerator.prepare(_Task(self.target, self._loss), optimizer)
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def _release(self) -> None:
         several = self.accelerator.num_processes > 1
         self.accelerator.free_memory()
         # A next training in this process may ask for another precision or device; the process group stays.
@@ -81,6 +92,12 @@ class Session:
     def run(self) -> None:
         """Train from the step that was reached to the last one."""
         training = self.target.training
+        try:
+            self._steps()
+        finally:
+            self.target.train(training)
+
+    def _steps(self) -> None:
         self.target.train()
         batches: list[Batch] = []
         for step in range(self.step, self.settings.steps):
@@ -88,14 +105,13 @@ class Session:
                 batches = self._load(self.order.of_step(step))
             loss, length = self._step(step, batches)
             self._after(step + 1, loss, length)
-        self.target.train(training)
 
     def _step(self, step: int, batches: list[Batch]) -> tuple[Tensor, Tensor]:
         """One update; returns this process's loss and the norm of the gradient before clipping."""
         rate = self.settings.learning_rate_of(step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        with seeded(self.settings.seed, step, self.accelerator.process_index):
+        with seeded(self.settings.seed, step, self.accelerator.process_index, device=self.device):
             loss = self.task(batches)
             self.accelerator.backward(loss)
         length = self._clip()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from torch import nn
+
 from wellposed.dataset import Dataset
 from wellposed.errors import InputError
 from wellposed.hooks import TrainingObserver
