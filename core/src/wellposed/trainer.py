@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
 from .component import Component
 from .dataset import Dataset
+from .hooks import TrainingObserver
 
 
 @dataclass(frozen=True)
@@ -29,5 +29,5 @@ class Trainer(Component):
     was never interrupted.
     """
 
-    def fit(self, target: nn.Module, data: Dataset, folder: Path, observer: Any = None) -> Fitted:
+    def fit(self, target: nn.Module, data: Dataset, folder: Path, observer: TrainingObserver | None = None) -> Fitted:
         raise NotImplementedError

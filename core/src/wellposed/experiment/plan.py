@@ -73,7 +73,7 @@ class Experiment:
         samples: list[SampleResult] = []
         for index in range(min(self.recipe.samples, len(self.data))):
             sample = self.sample(index)
-            result = SampleResult(sample.name, _cpu(sample.truth), _cpu(_given(sample)))
+            result = SampleResult(sample.name, None if sample.truth is None else _cpu(sample.truth), _cpu(_given(sample)))
             _warm_up(sample)
             for label, solver in self.solvers.items():
                 row, image = self._reconstruct(label, solver, sample, observer)
@@ -195,5 +195,5 @@ def _row(label: str, sample: str, metrics: dict[str, float], seconds: float, sol
     return Row(label, sample, metrics, seconds, solution.iterations[0], solution.verdict[0], bound, history)
 
 
-def _cpu(tensor: Tensor | None) -> Tensor | None:
-    return None if tensor is None else tensor.detach().cpu()
+def _cpu(tensor: Tensor) -> Tensor:
+    return tensor.detach().cpu()

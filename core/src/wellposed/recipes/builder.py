@@ -216,9 +216,9 @@ def _component_class(hint: Any) -> type | None:
 def _item_hint(hint: Any) -> Any:
     """The item type of a list, tuple, sequence or mapping of components."""
     for member in _arguments_of(hint):
-        arguments = typing.get_args(member)
+        arguments: tuple[Any, ...] = typing.get_args(member)
         if arguments and typing.get_origin(member) not in (None, typing.Literal):
-            return arguments[1] if _is_mapping(member) and len(arguments) > 1 else arguments[0]
+            return arguments[-1] if _is_mapping(member) else arguments[0]
     return None
 
 

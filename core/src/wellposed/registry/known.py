@@ -9,11 +9,12 @@ from __future__ import annotations
 _PROVIDED = {
     "wellposed-physics": (
         "parallel-beam fan-beam beer-lambert emission fourier multicoil-fourier convolution inpainting "
-        "compressed-sensing block-compressed-sensing downsampling identity complexify matrix cartesian-mask "
-        "radial-mask random-mask full-mask poisson-disc-mask birdcage file-pattern pixel-mask gaussian-kernel motion-kernel disk-kernel camera-shake-kernel "
-        "gaussian poisson poisson-transmission laplace l2 kullback-leibler weighted-transmission ellipses shepp-logan textures "
-        "skimage-images image-folder fastmri lidc htc2022 sinogram-file k-space-file psnr ssim nmse nrmse "
-        "relative-l2 matthews"
+        "compressed-sensing block-compressed-sensing downsampling identity complexify matrix "
+        "cartesian-mask radial-mask random-mask full-mask poisson-disc-mask birdcage file-pattern pixel-mask "
+        "gaussian-kernel motion-kernel disk-kernel camera-shake-kernel "
+        "gaussian poisson poisson-transmission laplace l2 kullback-leibler weighted-transmission "
+        "ellipses shepp-logan textures skimage-images image-folder fastmri lidc htc2022 sinogram-file k-space-file "
+        "psnr ssim nmse nrmse relative-l2 matthews"
     ),
     "wellposed-classical": (
         "tikhonov total-variation smoothed-total-variation total-generalized-variation wavelet-l1 huber "

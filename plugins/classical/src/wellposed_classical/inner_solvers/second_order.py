@@ -85,9 +85,8 @@ class _ValueEngine:
     def relative_gap(self) -> Tensor:
         value = self._value()
         below = _total(self.gradient * self._field())
-        # A value below the rounding of the gradients, of mean length 1, counts as this: affine images end.
         rounding = 16 * torch.finfo(value.dtype).eps * self.gradient[0, 0, 0].numel()
-        return (value - below) / value.clamp_min(rounding)
+        return _relative(value - below, value, torch.full_like(value, rounding))
 
     def keep(self, index: Tensor) -> None:
         for name in ("gradient", "w", "q", "estimate", "dual"):
@@ -113,7 +112,6 @@ class _DenoiseEngine:
         # ‖(∇x − w, Ew)‖² ≤ 3/2·4d·‖x‖² + (3 + 4d)·‖w‖², at most 12 in two dimensions.
         norm = math.sqrt(4 * gradient.shape[1] + 4)
         size = _mean_length(forward_ad.unpack_dual(gradient).primal)
-        # An objective below the rounding of the gradients counts as this, so affine images end.
         self.rounding = 16 * torch.finfo(y.dtype).eps * size * y[0, 0].numel()
         balance = _column((_DENOISE_BALANCE * size).clamp(1e-3, 1e6), y)
         self.tau, self.sigma = balance / norm, 1 / (balance * norm)
@@ -139,8 +137,7 @@ class _DenoiseEngine:
         variation = _total(_length(_GRADIENT(self.image) - self.field))
         variation = variation + self.ratio * _total(_length(_SYMMETRIC(self.field)))
         objective = 0.5 * _total((self.image - self.data).square()) + variation
-        scale = torch.maximum(objective, self.rounding)
-        return torch.where(scale == 0, 0.0, (objective - self._dual_objective()) / scale)
+        return _relative(objective - self._dual_objective(), objective, self.rounding)
 
     def _dual_objective(self) -> Tensor:
         """`max_t t<y, v> − t²/2 ‖v‖²` with `v = ∇*E*q`, over the `t` that keep `t·E*q` feasible."""
@@ -164,6 +161,11 @@ def _length(p: Tensor) -> Tensor:
 def _ball(p: Tensor, radius: float) -> Tensor:
     """`p/max(1, |p|/radius)`, without the square root whose derivative at 0 is infinite."""
     return p * (squared_magnitude(p, (1, 2)) / radius**2).clamp_min(1).rsqrt()
+
+
+def _relative(gap: Tensor, objective: Tensor, rounding: Tensor) -> Tensor:
+    """The gap over the objective, and 0 for a gap below the rounding of the gradients: affine images end too."""
+    return torch.where(gap <= rounding, 0.0, gap / objective)
 
 
 def _total(values: Tensor) -> Tensor:
