@@ -109,7 +109,11 @@ def test_matrix_free_at_512_square_and_180_views(benchmark, beam):
 
 @pytest.mark.parametrize(
     ("name", "arguments"),
-    [("symmetric", {}), ("no symmetry", {"rotation_centre": 170.3, "first": 0.1}), ("512 square", {"shape": (512, 512)})],
+    [
+        ("symmetric", {}),
+        ("no symmetry", {"rotation_centre": 170.3, "first": 0.1}),
+        ("512 square", {"shape": (512, 512)}),
+    ],
 )
 def test_setting_up_180_views(benchmark, name, arguments):
     """At 256²: at most 1 s with all symmetries and without any."""

@@ -207,7 +207,7 @@ class LinearOperator(Operator):
         return self + (-other)
 
     def _differentiable(self, x: Tensor, apply: Callable[[Tensor], Tensor], transpose: Callable) -> Tensor:
-        if self.has_learned_parameters:
+        if not torch.is_grad_enabled() or self.has_learned_parameters:
             return apply(x)
         return _LinearMap.apply(x, apply, transpose)  # type: ignore[no-any-return]
 

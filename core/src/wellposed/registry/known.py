@@ -23,6 +23,8 @@ _PROVIDED = {
         "filtered-backprojection zero-filled pseudo-inverse"
     ),
     "wellposed-equilibrium": "anderson broyden implicit jacobian-free phantom",
+    "wellposed-supervised": "unet residual learned-primal-dual post-processing supervised mean-squared-error",
+    "wellposed-bilevel": "bilevel-dfo bilevel-implicit indicator-signals",
 }
 
 PROVIDER = {name: dist for dist, names in _PROVIDED.items() for name in names.split()}

@@ -7,6 +7,7 @@ from functools import cache
 
 import torch
 from torch import Tensor
+
 from wellposed import Problem
 from wellposed.space import norm, per_sample
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+
 from wellposed.space import norm
 
 #: Rounding of one application of the map, in units of the machine precision times `‖x‖`.
@@ -12,24 +13,28 @@ _ROUNDING = 10.0
 
 def contraction(
     step: Tensor, smoothness: Tensor | None, smooth_convexity: Tensor, proximal_convexity: Tensor
-) -> Tensor:
-    """Contraction factor `ρ` of `x ↦ prox_{s g}(x − s∇f(x))`, `(B,)`; infinite where it is not below 1.
+) -> tuple[Tensor, ...]:
+    """Contraction factor `ρ` of `x ↦ prox_{s g}(x − s∇f(x))`, `(B,)`, infinite where it is not below 1.
 
     `ρ = max(|1 − s μ_f|, |1 − s L|) / (1 + s μ_g)` for `L`-smooth, `μ_f`-convex `f` and `μ_g`-convex `g`:
-    Nesterov 2018, theorem 2.1.15, and Bauschke and Combettes 2017, proposition 23.13.
+    Nesterov 2018, theorem 2.1.15, and Bauschke and Combettes 2017, proposition 23.13. Empty where no
+    sample has one, so that iterations without a certificate need not carry it along.
     """
     if smoothness is None:
-        return torch.full_like(step, torch.inf)
+        return ()
     forward = torch.maximum((1 - step * smooth_convexity).abs(), (1 - step * smoothness).abs())
     factor = forward / (1 + step * proximal_convexity)
-    return torch.where(factor < 1, factor, torch.inf)
+    contracts = factor < 1
+    return (torch.where(contracts, factor, torch.inf),) if bool(contracts.any()) else ()
 
 
-def bound_after(previous: Tensor, x: Tensor, factor: Tensor) -> Tensor:
+def bounds_after(previous: Tensor, x: Tensor, factors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     """Banach's a-posteriori bound on `‖x − x*‖` for `x = T(previous)`: `ρ/(1−ρ)·‖x − previous‖`, plus rounding."""
+    if not factors:
+        return ()
     with torch.no_grad():
-        bound = (factor * norm(x - previous) + _rounding(x)) / (1 - factor)
-        return torch.where(factor < 1, bound, torch.inf)
+        bound = (factors[0] * norm(x - previous) + _rounding(x)) / (1 - factors[0])
+        return (torch.where(factors[0] < 1, bound, torch.inf),)
 
 
 def bound_before(x: Tensor, image: Tensor, factor: Tensor) -> Tensor:

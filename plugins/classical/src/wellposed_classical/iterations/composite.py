@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
 from wellposed import CompositionError, Iteration, Operator, Problem, Regularizer
 from wellposed.compatibility import refuse_regularizer
 from wellposed.regularizer import Sum, Weighted, Zero

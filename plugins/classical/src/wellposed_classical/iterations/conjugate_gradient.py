@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
 from wellposed import CompositionError, Iteration, Problem, State
 from wellposed.regularizer import Zero
 from wellposed.space import inner, norm, per_sample

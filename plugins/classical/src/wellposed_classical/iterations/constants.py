@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+
 from wellposed import InputError, LinearOperator, Operator, Problem
 from wellposed.space import inner, norm, per_sample
 

@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+
 from wellposed import Iteration, LinearOperator, Problem, State, bookkeeping
 from wellposed.space import inner, per_sample
 from wellposed.state import derived
 
-from .certificate import bound_after, bound_before, contraction
+from .certificate import bound_before, bounds_after, contraction
 from .composite import proximal_composite, refuse_step
 from .constants import given_or, keep_step, reciprocal, samples, start_image
 from .memo import OperatorMemo
@@ -26,8 +27,8 @@ class FISTAState(State):
     step_size: Tensor = bookkeeping()
     smooth_convexity: Tensor = bookkeeping()
     proximal_convexity: Tensor = bookkeeping()
-    contraction: Tensor = bookkeeping()
-    bound: Tensor = derived()
+    contraction: tuple[Tensor, ...] = bookkeeping()
+    bound: tuple[Tensor, ...] = derived()
 
 
 class FISTA(Iteration[FISTAState]):
@@ -79,28 +80,27 @@ class FISTA(Iteration[FISTAState]):
             else:
                 assert smoothness is not None, "refused by check"
                 step = reciprocal(smoothness)
-            factor = contraction(step, smoothness, *convexity)
-            if not isinstance(problem.operator, LinearOperator):
-                factor = torch.full_like(factor, torch.inf)
-        unknown = torch.full_like(step, torch.nan)
-        return FISTAState(x, x, torch.ones_like(step), step, *convexity, factor, unknown)
+            linear = isinstance(problem.operator, LinearOperator)
+            factors = contraction(step, smoothness, *convexity) if linear else ()
+        unknown = tuple(torch.full_like(f, torch.nan) for f in factors)
+        return FISTAState(x, x, torch.ones_like(step), step, *convexity, factors, unknown)
 
     def step(self, problem: Problem, state: FISTAState) -> FISTAState:
         step = given_or(self.step_size, state.step_size)
         x = proximal_composite(self, problem.regularizer).forward_backward(problem, state.z, step)
         t, momentum = self._momentum(state, x)
         z = x + per_sample(momentum, x) * (x - state.x)
-        return replace(state, x=x, z=z, t=t, bound=bound_after(state.z, x, state.contraction))
+        return replace(state, x=x, z=z, t=t, bound=bounds_after(state.z, x, state.contraction))
 
     def error_bound(self, problem: Problem, state: FISTAState) -> Tensor | None:
         """`‖x − x*‖ ≤ ρ/(1−ρ)·‖x − z‖`, `ρ` the contraction of the map that took `z` to `x`."""
-        if not bool((state.contraction < 1).any()):
+        if not state.contraction:
             return None
-        if not bool(torch.isnan(state.bound).any()):
-            return state.bound
+        if not bool(torch.isnan(state.bound[0]).any()):
+            return state.bound[0]
         parts = proximal_composite(self, problem.regularizer)
         step = given_or(self.step_size, state.step_size)
-        return bound_before(state.x, parts.forward_backward(problem, state.x, step), state.contraction)
+        return bound_before(state.x, parts.forward_backward(problem, state.x, step), state.contraction[0])
 
     def _momentum(self, state: FISTAState, x: Tensor) -> tuple[Tensor, Tensor]:
         """`t⁺` and `β` of each sample; they steer, so no gradient flows through them."""

@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+
 from wellposed import Iteration, LinearOperator, Problem, Regularizer, State, bookkeeping
 from wellposed.state import derived
 
-from .certificate import bound_after, bound_before, contraction
+from .certificate import bound_before, bounds_after, contraction
 from .composite import Composite, refuse_step
 from .constants import given_or, keep_step, reciprocal, samples, start_image
 from .memo import OperatorMemo
@@ -17,12 +18,12 @@ from .memo import OperatorMemo
 
 @dataclass(frozen=True)
 class DescentState(State):
-    """The image, its step size, the map's contraction factor and a certified distance to the solution."""
+    """The image and its step size; where the map contracts, its factor and a certified distance to the solution."""
 
     x: Tensor
     step_size: Tensor = bookkeeping()
-    contraction: Tensor = bookkeeping()
-    bound: Tensor = derived()
+    contraction: tuple[Tensor, ...] = bookkeeping()
+    bound: tuple[Tensor, ...] = derived()
 
 
 class ForwardBackward(Iteration[DescentState]):
@@ -54,23 +55,22 @@ class ForwardBackward(Iteration[DescentState]):
             smoothness = parts.smoothness(problem, x)
             convexity = parts.strong_convexity(problem, x, self.memo)
             step = self._first_step(smoothness, convexity[0], x)
-            factor = contraction(step, smoothness, *convexity)
-            if not isinstance(problem.operator, LinearOperator):
-                factor = torch.full_like(factor, torch.inf)
-        return DescentState(x, step, factor, torch.full_like(step, torch.nan))
+            linear = isinstance(problem.operator, LinearOperator)
+            factors = contraction(step, smoothness, *convexity) if linear else ()
+        return DescentState(x, step, factors, tuple(torch.full_like(f, torch.nan) for f in factors))
 
     def step(self, problem: Problem, state: DescentState) -> DescentState:
         step = given_or(self.step_size, state.step_size)
         x = self.composite(problem.regularizer).forward_backward(problem, state.x, step)
-        return replace(state, x=x, bound=bound_after(state.x, x, state.contraction))
+        return replace(state, x=x, bound=bounds_after(state.x, x, state.contraction))
 
     def error_bound(self, problem: Problem, state: DescentState) -> Tensor | None:
         """`‖x − x*‖ ≤ ρ/(1−ρ)·‖x − x_previous‖` where the map contracts; at no cost after a step."""
-        if not bool((state.contraction < 1).any()):
+        if not state.contraction:
             return None
-        if not bool(torch.isnan(state.bound).any()):
-            return state.bound
-        return bound_before(state.x, self.step(problem, state).x, state.contraction)
+        if not bool(torch.isnan(state.bound[0]).any()):
+            return state.bound[0]
+        return bound_before(state.x, self.step(problem, state).x, state.contraction[0])
 
     def _first_step(self, smoothness: Tensor | None, convexity: Tensor, x: Tensor) -> Tensor:
         """The given step size, else `1/L`, or `2/(L+μ)` where `f` is strongly convex."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from torch import Tensor
+
 from wellposed import Iteration, LinearOperator, Problem, State, bookkeeping
 
 from .composite import descend, refuse_step

@@ -7,6 +7,7 @@ from typing import TypeVar
 from weakref import WeakKeyDictionary
 
 from torch import Tensor
+
 from wellposed import Operator
 
 V = TypeVar("V")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
 from wellposed import LinearOperator
 from wellposed.linear_algebra import conjugate_gradient
 from wellposed.space import per_sample

@@ -8,6 +8,7 @@ from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
+
 from wellposed import InputError, Iteration, Problem, State, bookkeeping
 from wellposed.space import norm
 

@@ -6,6 +6,7 @@ import math
 
 import torch
 from torch import Tensor
+
 from wellposed import LinearOperator, Problem
 from wellposed.operator import RowBlock
 

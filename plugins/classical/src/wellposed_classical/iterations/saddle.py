@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
 from wellposed import Problem, Regularizer
 from wellposed.space import inner, norm, per_sample
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+
 from wellposed import CompositionError, InputError, Iteration, LinearOperator, Problem
 from wellposed.operator import RowBlock
 

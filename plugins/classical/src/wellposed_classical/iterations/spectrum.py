@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
+
 from wellposed.space import inner, norm, per_sample
 
 from .constants import random_image

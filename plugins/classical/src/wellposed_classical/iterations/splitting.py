@@ -7,6 +7,7 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
+
 from wellposed import CompositionError, Iteration, LinearOperator, Problem, Regularizer
 from wellposed.compatibility import refuse_regularizer
 from wellposed.regularizer import Analysis, Sum, Weighted, Zero

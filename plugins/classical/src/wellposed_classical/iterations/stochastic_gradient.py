@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+
 from wellposed import InputError, Iteration, LinearOperator, Problem, State, bookkeeping
 from wellposed.operator import RowBlock
 
