@@ -16,6 +16,7 @@ import scipy.io
 from PIL import Image
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+
 from wellposed.errors import InputError
 from wellposed.files import READABLE, WRITABLE, describe_file, read_array, write_array
 from wellposed.files.dicom import series_of

@@ -9,6 +9,7 @@ import venv
 from pathlib import Path
 
 import pytest
+
 from wellposed.errors import InputError
 from wellposed.registry import KINDS
 from wellposed.scaffold import PluginNames, new_plugin

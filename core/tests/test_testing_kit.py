@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+
 from wellposed.errors import InputError
 from wellposed.recipes import build
 from wellposed.registry import KINDS, Entry, registry

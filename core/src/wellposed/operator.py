@@ -207,7 +207,7 @@ class LinearOperator(Operator):
         return self + (-other)
 
     def _differentiable(self, x: Tensor, apply: Callable[[Tensor], Tensor], transpose: Callable) -> Tensor:
-        if not torch.is_grad_enabled() or self.has_learned_parameters:
+        if self.has_learned_parameters or not _is_differentiated(x):
             return apply(x)
         return _LinearMap.apply(x, apply, transpose)  # type: ignore[no-any-return]
 
@@ -257,6 +257,13 @@ def check_block_count(operator: Operator, count: int, rows: int) -> None:
             f"{type(operator).__name__} has {rows} rows along its block axis and cannot be split into "
             f"{count} blocks; choose 1 to {rows}"
         )
+
+
+def _is_differentiated(x: Tensor) -> bool:
+    """Whether a derivative of `x` is being recorded, in reverse or in forward mode."""
+    if torch.is_grad_enabled() and x.requires_grad:
+        return True
+    return torch.autograd.forward_ad.unpack_dual(x).tangent is not None
 
 
 class _LinearMap(torch.autograd.Function):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+
 from wellposed.testing import check_component
 
 #: Test classes are terse; what they are documented with is not what is tested here.

@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 import pytest
 import torch
 from torch import Tensor, nn
+
 from wellposed.errors import CompositionError
 from wellposed.iteration import Iteration
 from wellposed.operator import LinearOperator, Operator, RowBlock
@@ -22,7 +23,7 @@ from wellposed.testing.doubles import GradientStep, Image
 @dataclass(frozen=True)
 class Counted(State):
     x: Tensor
-    count: Tensor = bookkeeping()  # noqa: RUF009 - a dataclass field
+    count: Tensor = bookkeeping()
 
 
 class Decreasing(Iteration[Counted]):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import Tensor
+
 from wellposed.errors import InputError
 from wellposed.operator import LinearOperator, RowBlock
 from wellposed.space import Space

@@ -10,6 +10,7 @@ import pytest
 import safetensors.torch
 import torch
 from torch import Tensor, nn
+
 from wellposed.acceleration import Acceleration, NoAcceleration
 from wellposed.dataset import Dataset, Sample
 from wellposed.errors import InputError

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import pytest
 import torch
 from torch import Tensor
-from wellposed_equilibrium.accelerations.anderson import Anderson
-from wellposed_equilibrium.accelerations.broyden import Broyden
 
 from wellposed import Acceleration, InputError, NoAcceleration, State
+from wellposed_equilibrium.accelerations.anderson import Anderson
+from wellposed_equilibrium.accelerations.broyden import Broyden
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,6 @@ from dataclasses import dataclass
 import pytest
 import torch
 from torch import Tensor, nn
-from wellposed_equilibrium.accelerations.anderson import Anderson
-from wellposed_equilibrium.accelerations.broyden import Broyden
-from wellposed_equilibrium.gradients.implicit import Implicit
-from wellposed_equilibrium.gradients.jacobian_free import JacobianFree
-from wellposed_equilibrium.gradients.phantom import Phantom
 
 from wellposed import (
     Fidelity,
@@ -27,6 +22,11 @@ from wellposed import (
     Unrolled,
     solve,
 )
+from wellposed_equilibrium.accelerations.anderson import Anderson
+from wellposed_equilibrium.accelerations.broyden import Broyden
+from wellposed_equilibrium.gradients.implicit import Implicit
+from wellposed_equilibrium.gradients.jacobian_free import JacobianFree
+from wellposed_equilibrium.gradients.phantom import Phantom
 
 
 class Identity(LinearOperator):

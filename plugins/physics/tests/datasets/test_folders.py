@@ -10,6 +10,7 @@ import nibabel
 import numpy as np
 import pytest
 import torch
+
 from wellposed.errors import InputError
 from wellposed.files import write_array
 from wellposed_physics.datasets.image_folder import ImageFolder

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+
 from wellposed.errors import InputError
 from wellposed_physics.datasets.fastmri import FastMRI
 from wellposed_physics.datasets.k_space_file import KSpaceFile

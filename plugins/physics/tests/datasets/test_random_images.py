@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 from torch import Tensor
+
 from wellposed.dataset import Dataset, generator_of
 from wellposed.errors import InputError
 from wellposed_physics.datasets.ellipses import LAWS, Ellipses

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+
 from wellposed.errors import RecipeError
 from wellposed.recipes import build
 from wellposed_physics.datasets.shepp_logan import SheppLogan

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import scipy.io
 import torch
+
 from wellposed.errors import InputError
 from wellposed.files import write_array
 from wellposed_physics.ct.parallel_beam import ParallelBeam

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor
+
 from wellposed.errors import CapabilityMissing, InputError, ShapeError
 from wellposed.fidelity import Fidelity
 from wellposed_physics.fidelities.kullback_leibler import KullbackLeibler

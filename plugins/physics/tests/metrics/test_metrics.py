@@ -10,6 +10,7 @@ import skimage.filters
 import skimage.metrics
 import torch
 from torch import Tensor
+
 from wellposed.errors import InputError, ShapeError
 from wellposed.metric import Metric
 from wellposed_physics.metrics.errors import NMSE, NRMSE, RelativeL2

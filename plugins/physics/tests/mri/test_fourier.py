@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+
 from wellposed.errors import CapabilityMissing, InputError, ShapeError
 from wellposed.space import inner
 from wellposed_physics.mri.coil_maps import Birdcage

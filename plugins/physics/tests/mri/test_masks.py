@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+
 from wellposed.errors import InputError
 from wellposed_physics.mri.masks import (
     CartesianMask,

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from wellposed.errors import InputError, ShapeError
 from wellposed.files import read_array
 from wellposed_physics.mri.coil_maps import Birdcage

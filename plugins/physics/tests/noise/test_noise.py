@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 from torch import Tensor
+
 from wellposed.errors import InputError
 from wellposed.noise import Noise
 from wellposed_physics.fidelities.kullback_leibler import KullbackLeibler

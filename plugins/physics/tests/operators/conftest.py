@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+
 from wellposed.operator import LinearOperator
 from wellposed_physics.mri.coil_maps import Birdcage
 from wellposed_physics.mri.fourier import Fourier

@@ -8,6 +8,7 @@ import scipy.ndimage
 import scipy.signal
 import torch
 from torch import nn
+
 from wellposed.errors import InputError, ShapeError
 from wellposed_physics.operators.convolution import Convolution
 from wellposed_physics.operators.downsampling import Downsampling

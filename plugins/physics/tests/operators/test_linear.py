@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+
 from wellposed.errors import ShapeError
 from wellposed.space import inner, norm
 

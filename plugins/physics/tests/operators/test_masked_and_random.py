@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 import torch
+
 from wellposed.errors import InputError, ShapeError
 from wellposed_physics.operators.block_compressed_sensing import BlockCompressedSensing
 from wellposed_physics.operators.compressed_sensing import CompressedSensing

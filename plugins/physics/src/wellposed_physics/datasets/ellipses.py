@@ -8,6 +8,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+
 from wellposed.dataset import Dataset, Sample, generator_of
 from wellposed.errors import InputError
 

@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 import torch
 from torch import Tensor
+
 from wellposed.dataset import Dataset, Sample
 from wellposed.errors import InputError
 from wellposed.files.guard import existing, reading

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+
 from wellposed.dataset import Dataset, Sample
 from wellposed.errors import InputError
 from wellposed.files import describe_file, read_array

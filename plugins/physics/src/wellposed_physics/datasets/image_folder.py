@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 import torch
 from torch import Tensor
+
 from wellposed.dataset import Dataset, Sample, generator_of
 from wellposed.errors import InputError
 from wellposed.files import READABLE, describe_file, read_array

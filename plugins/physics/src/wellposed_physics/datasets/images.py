@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
+
 from wellposed.errors import InputError
 
 #: Luminance of red, green and blue (ITU-R BT.709).

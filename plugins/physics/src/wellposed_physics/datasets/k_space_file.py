@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+
 from wellposed.dataset import Dataset, Sample
 from wellposed.errors import InputError
 from wellposed.files import read_array

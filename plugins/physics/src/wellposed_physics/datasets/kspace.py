@@ -8,6 +8,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+
 from wellposed.errors import InputError
 from wellposed.pattern import Pattern
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from wellposed.errors import InputError
 
 #: A scan has opposite views where two of them miss the half turn by no more angular steps than this.

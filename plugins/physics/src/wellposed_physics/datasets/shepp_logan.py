@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
+
 from wellposed.dataset import Dataset, Sample
 
 from .arguments import check_counts

@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+
 from wellposed.dataset import Dataset, Sample
 from wellposed.errors import InputError
 from wellposed.files import read_array

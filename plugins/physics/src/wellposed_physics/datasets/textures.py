@@ -6,6 +6,7 @@ import math
 
 import torch
 from torch import Tensor
+
 from wellposed.dataset import Dataset, Sample, generator_of
 
 from .arguments import check_counts

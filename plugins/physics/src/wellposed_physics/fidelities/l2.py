@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 
 from torch import Tensor
+
 from wellposed.pattern import Pattern
 
 from .per_bin import PerBin

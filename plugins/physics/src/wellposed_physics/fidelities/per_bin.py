@@ -6,6 +6,7 @@ import math
 
 import torch
 from torch import Tensor, nn
+
 from wellposed.errors import InputError, ShapeError
 from wellposed.pattern import Pattern
 

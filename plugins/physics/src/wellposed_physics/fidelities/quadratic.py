@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+
 from wellposed.fidelity import Fidelity
 from wellposed.space import inner, per_sample
 

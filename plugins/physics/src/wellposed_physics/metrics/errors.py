@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from torch import Tensor
+
 from wellposed.errors import InputError
 from wellposed.metric import Metric
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+
 from wellposed.metric import Metric
 
 from .checks import check_data_range, check_pair, data_ranges, magnitudes, mean_square

@@ -7,6 +7,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+
 from wellposed.errors import InputError
 from wellposed.metric import Metric
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from torch import Tensor
+
 from wellposed.errors import InputError
 
 

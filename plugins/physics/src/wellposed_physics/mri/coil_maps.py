@@ -6,6 +6,7 @@ import math
 
 import torch
 from torch import Tensor
+
 from wellposed.errors import InputError
 from wellposed.pattern import Pattern
 

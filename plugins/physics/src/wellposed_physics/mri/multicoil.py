@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
+
 from wellposed.errors import CapabilityMissing, InputError, ShapeError
 from wellposed.pattern import Pattern
 from wellposed.space import Space

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import torch
 from torch import Tensor
+
 from wellposed.errors import InputError
 from wellposed.pattern import Pattern
 

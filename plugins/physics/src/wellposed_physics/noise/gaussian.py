@@ -6,6 +6,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+
 from wellposed.errors import InputError
 from wellposed.noise import Noise
 

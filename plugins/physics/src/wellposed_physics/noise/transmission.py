@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+
 from wellposed.errors import InputError
 from wellposed.noise import Noise
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+
 from wellposed.errors import InputError
 from wellposed.operator import LinearOperator
 from wellposed.space import Space

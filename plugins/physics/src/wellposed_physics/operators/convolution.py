@@ -6,6 +6,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+
 from wellposed.pattern import Pattern
 from wellposed.space import Space
 

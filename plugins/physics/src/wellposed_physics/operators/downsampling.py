@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+
 from wellposed.errors import InputError, ShapeError
 from wellposed.pattern import Pattern
 from wellposed.space import Space

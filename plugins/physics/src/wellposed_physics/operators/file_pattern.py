@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor
+
 from wellposed.errors import InputError
 from wellposed.files import read_array
 from wellposed.pattern import Pattern

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+
 from wellposed.errors import ShapeError
 
 #: The transform is done in factors of this size: few passes over the data, each a small matrix product.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from torch import Tensor
+
 from wellposed.operator import LinearOperator
 from wellposed.space import Space
 

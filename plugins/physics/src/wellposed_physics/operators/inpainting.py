@@ -6,6 +6,7 @@ import math
 
 import torch
 from torch import Tensor
+
 from wellposed.pattern import Pattern
 from wellposed.space import Space
 

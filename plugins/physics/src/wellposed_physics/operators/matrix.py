@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+
 from wellposed.errors import InputError, ShapeError
 from wellposed.pattern import Pattern
 from wellposed.space import Space
