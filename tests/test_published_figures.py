@@ -28,7 +28,9 @@ def figures() -> dict[str, float]:
     ("solver", "decibel", "tolerance"),
     [("FBP (Hann)", 19.7, 0.1), ("TV", 28.4, 0.3), ("TV, x ≥ 0", 29.3, 0.4)],
 )
-def test_shepp_logan_from_thirty_views(figures: dict[str, float], solver: str, decibel: float, tolerance: float) -> None:
+def test_shepp_logan_from_thirty_views(
+    figures: dict[str, float], solver: str, decibel: float, tolerance: float
+) -> None:
     assert abs(figures[solver] - decibel) <= tolerance, figures
 
 

@@ -13,7 +13,7 @@ from wellposed.registry.summary import UnreadableTarget, summary_of
 
 
 def entry(name: str, distribution: str = "one", **changes: object) -> Entry:
-    values = dict(name=name, kind="gradients", target="wellposed.gradient:Unrolled", version="1.0")
+    values = {"name": name, "kind": "gradients", "target": "wellposed.gradient:Unrolled", "version": "1.0"}
     return Entry(**{**values, "distribution": distribution, **changes})  # type: ignore[arg-type]
 
 

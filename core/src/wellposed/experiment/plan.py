@@ -73,7 +73,8 @@ class Experiment:
         samples: list[SampleResult] = []
         for index in range(min(self.recipe.samples, len(self.data))):
             sample = self.sample(index)
-            result = SampleResult(sample.name, None if sample.truth is None else _cpu(sample.truth), _cpu(_given(sample)))
+            truth = None if sample.truth is None else _cpu(sample.truth)
+            result = SampleResult(sample.name, truth, _cpu(_given(sample)))
             _warm_up(sample)
             for label, solver in self.solvers.items():
                 row, image = self._reconstruct(label, solver, sample, observer)

@@ -37,4 +37,5 @@ def _adapter(hint: Any) -> TypeAdapter:
     except PydanticUserError as error:
         if error.code != "type-adapter-config-unused":
             raise
-        return TypeAdapter(hint)  # a dataclass configures itself (`__pydantic_config__`) and refuses another configuration
+        # A dataclass configures itself (`__pydantic_config__`) and refuses another configuration.
+        return TypeAdapter(hint)

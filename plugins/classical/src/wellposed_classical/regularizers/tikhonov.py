@@ -14,9 +14,9 @@ from ..magnitude import per_image, squared_magnitude
 
 
 class Tikhonov(Regularizer):
-    """`R(x) = ½‖x‖²` ("identity") or `½‖∇x‖²` ("gradient": forward differences, Neumann boundary).
+    """`R(x) = ½‖L x‖²` with `operator` L = "identity", or "gradient": forward differences, Neumann boundary.
 
-    Images `(B, C, *spatial)`, real or complex; with "identity" any shape. `prox` is `x/(1 + s)`, or by
+    Images `(B, C, *spatial)`, real or complex; with the identity any shape. `prox` is `x/(1 + s)`, or by
     cosine transforms `(I + s∇*∇)⁻¹x`. Source: Tikhonov and Arsenin 1977, chapter II.
     """
 

@@ -61,7 +61,8 @@ class Broyden(Acceleration):
         denominator = torch.einsum("bn,bn->b", sh, t)
         scale = torch.linalg.vector_norm(sh, dim=1) * torch.linalg.vector_norm(t, dim=1)
         usable = denominator.abs() > 1e-8 * scale
-        forget = ~(residual <= self.safeguard * memory.best) | (memory.fill >= self.memory) | (memory.fill < 0) | ~usable
+        grown = ~(residual <= self.safeguard * memory.best)
+        forget = grown | (memory.fill >= self.memory) | (memory.fill < 0) | ~usable
         safe = torch.where(usable, denominator, 1.0)
         keep = (~forget).to(x.dtype)[:, None, None]
         u = torch.cat([u, ((s - ht) / safe[:, None])[:, None]], dim=1) * keep

@@ -103,8 +103,8 @@ def solve_adjoint(
     scale = torch.linalg.vector_norm(v, dim=1).clamp_min(torch.finfo(v.dtype).tiny)
     residual = torch.full_like(scale, float("inf"))
     best, best_residual = v, residual
-    count = 0
-    for count in range(1, limit + 1):
+    products = 0
+    while products < limit and not bool((best_residual <= tolerance).all()):
         values: list[Adjoint] = []
 
         def recorded(s: Adjoint, values: list[Adjoint] = values) -> Adjoint:
@@ -114,10 +114,9 @@ def solve_adjoint(
         previous = state
         state, memory = acceleration.advance(recorded, previous, memory)
         residual = torch.linalg.vector_norm(values[0].w - previous.w, dim=1) / scale
+        products += len(values)
         better = residual < best_residual
         best = torch.where(better[:, None], values[0].w, best)
         best_residual = torch.where(better, residual, best_residual)
-        if bool((best_residual <= tolerance).all()):
-            break
     converged = bool((best_residual <= tolerance).all())
-    return best, BackwardReport(count, tuple(best_residual.tolist()), converged)
+    return best, BackwardReport(products, tuple(best_residual.tolist()), converged)
