@@ -45,7 +45,7 @@ class Dataset(Component):
 
 
 class Simulated(Dataset):
-    """Measurements simulated on the fly: `noise(A(truth))` for each truth of `images`.
+    """Measurements simulated on the fly: `noise(A(truth))` for each truth of `images`, `A` the `operator`.
 
     The noise of sample `i` is drawn from a generator seeded by `(seed, i)` on the CPU, so it is the same
     on every device and in every order.

@@ -82,7 +82,8 @@ class DirectSolver(Solver):
 class Iterative(Solver):
     """Any registered iteration with any fidelity, regularizer, stopping rules, acceleration and gradient.
 
-    `stop` limits the iterations and holds the rules. With `gradient: none` (default) it is a classical
+    `stop` limits the iterations and holds the rules; `init` is a solver whose image the iteration starts from
+    (default: the iteration's own start, zero). `acceleration` and `gradient` default to none. With `gradient: none` (default) it is a classical
     solver; with `unrolled` an unrolled network; with an equilibrium gradient an equilibrium network.
     """
 

@@ -32,7 +32,7 @@ def new(
     made = new_plugin(name, registry().check_kind(kind), folder)
     out = console()
     out.print(f"{made} is ready. Next:", markup=False, soft_wrap=True)
-    out.print(f"  pip install -e {made}\n  wellposed plugin check {name}", markup=False, soft_wrap=True)
+    out.print(f"  pip install -e {made}\n  wellposed plugin check {made.name}", markup=False, soft_wrap=True)
 
 
 @app.command()

@@ -49,7 +49,7 @@ class TotalGeneralizedVariation(Regularizer):
 
     @classmethod
     def examples(cls) -> tuple[dict, ...]:
-        return ({"ratio": 2.0, "tolerance": 1e-10, "limit": 20000},)
+        return ({"ratio": 2.0, "tolerance": 1e-3},)
 
     def forward(self, x: Tensor) -> Tensor:
         who = "the value of total generalised variation"
