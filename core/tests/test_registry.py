@@ -103,3 +103,9 @@ def test_every_kind_has_an_interface_that_is_exported() -> None:
 
     for kind in KINDS.values():
         assert kind.interface.partition(":")[2] in wellposed.__all__
+
+
+def test_the_function_that_finds_components_is_not_shadowed_by_a_module() -> None:
+    code = "import wellposed.recipes, wellposed.interface, wellposed.testing; print(callable(wellposed.component))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True"

@@ -25,7 +25,7 @@ _WHERE = {
     "operator": ("LinearOperator", "Operator"),
     "pattern": ("Pattern",),
     "problem": ("Problem",),
-    "registry": ("component", "registry"),
+    "registry": ("component",),
     "regularizer": ("Regularizer",),
     "solution": ("Solution", "Verdict"),
     "solver": ("Iterative", "Solver"),
@@ -83,7 +83,6 @@ if TYPE_CHECKING:
     from .pattern import Pattern as Pattern
     from .problem import Problem as Problem
     from .registry import component as component
-    from .registry import registry as registry
     from .regularizer import Regularizer as Regularizer
     from .solution import Solution as Solution
     from .solution import Verdict as Verdict

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from torch import nn
 
-from .component import Component
+from .interface import Component
 from .state import State
 
 S = TypeVar("S", bound=State)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .component import Component
+from .interface import Component
 from .errors import InputError
 from .noise import Noise, NoNoise
 from .operator import Operator

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .component import Component
+from .interface import Component
 from .errors import CapabilityMissing
 from .space import per_sample
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from .component import Component
+from .interface import Component
 from .errors import InputError
 from .iteration import Iteration
 from .problem import Problem

@@ -6,7 +6,7 @@ from typing import Generic, Literal, TypeVar
 
 from torch import Tensor, nn
 
-from .component import Component
+from .interface import Component
 from .errors import CompositionError
 from .operator import LinearOperator
 from .problem import Problem

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from .component import Component
+from .interface import Component
 
 
 class Network(Component, nn.Module):

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .component import Component
+from .interface import Component
 from .errors import InputError
 from .space import Space
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from .component import Component
+from .interface import Component
 
 
 class Pattern(Component):

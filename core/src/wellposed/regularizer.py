@@ -9,7 +9,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from .component import Component
+from .interface import Component
 from .errors import CapabilityMissing, InputError
 from .space import per_sample
 

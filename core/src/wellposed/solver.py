@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from .acceleration import Acceleration, NoAcceleration
-from .component import Component
+from .interface import Component
 from .driver import Monitor, check_composition, solve
 from .errors import CompositionError
 from .fidelity import Fidelity, Unstated

@@ -8,7 +8,7 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from .component import Component
+from .interface import Component
 from .errors import CompositionError, InputError
 from .iteration import Iteration
 from .problem import Problem

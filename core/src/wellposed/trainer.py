@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch import nn
 
-from .component import Component
+from .interface import Component
 from .dataset import Dataset
 from .hooks import TrainingObserver
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..component import Component
+from ..interface import Component
 from ..errors import InputError, PluginError, RecipeError, WellposedError
 from ..registry import KINDS, registry
 from ..stopping import Stop

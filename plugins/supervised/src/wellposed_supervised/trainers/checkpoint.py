@@ -75,8 +75,10 @@ class Checkpoint:
             "settings": dict(self.settings),
             "metrics": dict(self.metrics),
             "scaler": dict(self.scaler),
+            "sha256": _digest(self.tensors),
         }
-        metadata = {"checkpoint": json.dumps(about), "sha256": _digest(self.tensors)}
+        # One entry: safetensors writes several in an order that changes from process to process.
+        metadata = {"checkpoint": json.dumps(about)}
         path = folder / NAME
         temporary = folder / f".{NAME}.{os.getpid()}"
         try:
@@ -103,7 +105,7 @@ class Checkpoint:
                 metadata = file.metadata() or {}
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
             about = json.loads(metadata["checkpoint"])
-            if metadata["sha256"] != _digest(tensors):
+            if about["sha256"] != _digest(tensors):
                 raise ValueError("its checksum does not agree with its content")
             return cls(about["step"], about["settings"], tensors, about["metrics"], about["scaler"])
         except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:

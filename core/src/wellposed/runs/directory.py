@@ -1,0 +1,203 @@
+"""A run directory appears complete or not at all, whenever the process is killed.
+
+Everything is written into a hidden sibling on the same file system, which is renamed at the end. A rename
+is atomic, so a reader of `runs/` never sees half a run.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import tempfile
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from ..errors import InputError
+from .json_text import write_json
+
+
+class RunDirectory:
+    """Context manager: write into `folder`, and the directory stands at `target` when the block ends well.
+
+    Where the block raises, what was written is removed. Where the process is killed, what was written
+    stays hidden as `.NAME.partial-…` until the next run into the same place clears it away. `overwrite`
+    replaces an existing run, at the end and not before.
+
+    Raises `InputError` where `target` exists already, and where the place cannot be written to.
+    """
+
+    def __init__(self, target: str | Path, overwrite: bool = False) -> None:
+        self.target = Path(target).absolute()
+        self.overwrite = overwrite
+        if not self.target.name:
+            raise InputError(f"{str(target)!r} cannot be a run directory; name a folder to be made")
+        self.folder = self.target
+        self._made: list[Path] = []
+
+    def __enter__(self) -> RunDirectory:
+        try:
+            self._made = [p for p in self.target.parents if not p.exists()]
+            self.target.parent.mkdir(parents=True, exist_ok=True)
+            clear_stale(self.target.parent)
+            self._refuse_existing()
+            self.folder = self._open()
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise InputError(f"no run directory can be made at {self.target}: {reason}; choose another --out") from None
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self._abandon()
+            return
+        try:
+            self._publish()
+        except BaseException:
+            self._abandon()
+            raise
+
+    def path(self, *parts: str) -> Path:
+        """A file inside the run, its folder made."""
+        path = self.folder.joinpath(*parts)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def write_text(self, name: str, text: str) -> None:
+        self.path(name).write_text(text, encoding="utf-8")
+
+    def write_json(self, name: str, value: Any) -> None:
+        write_json(self.path(name), value)
+
+    def _open(self) -> Path:
+        return Path(tempfile.mkdtemp(prefix=f"{_partial(self.target.name)}-", dir=self.target.parent))
+
+    def _abandon(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+        with suppress(OSError):  # folders made for this run alone, innermost first, while they are empty
+            for folder in self._made:
+                folder.rmdir()
+
+    def _publish(self) -> None:
+        _share(self.folder)
+        if self.overwrite and self.target.exists():
+            self._replace()
+            return
+        try:
+            os.rename(self.folder, self.target)
+        except OSError as error:
+            if self.target.exists():
+                raise InputError(f"{self.target} was made by another run meanwhile; run again") from error
+            raise
+
+    def _replace(self) -> None:
+        """Swap the old run for the new one; between the two renames the old one is found by `clear_stale`."""
+        old = Path(tempfile.mkdtemp(prefix=f"{_replaced(self.target.name)}-", dir=self.target.parent)) / "old"
+        os.rename(self.target, old)
+        try:
+            os.rename(self.folder, self.target)
+        except BaseException:
+            os.rename(old, self.target)
+            raise
+        finally:
+            shutil.rmtree(old.parent, ignore_errors=True)
+
+    def _refuse_existing(self) -> None:
+        if not self.target.exists():
+            return
+        if not self.target.is_dir():
+            raise InputError(f"{self.target} is a file; a run is written into a folder of its own")
+        occupied = any(self.target.iterdir())
+        if occupied and not self.overwrite:
+            raise InputError(f"{self.target} exists already; choose another --out or add --overwrite")
+        if occupied and not (self.target / "recipe.yaml").exists():
+            raise InputError(f"{self.target} exists and holds no run; it is not overwritten. Choose another --out")
+
+
+class ResumableRunDirectory(RunDirectory):
+    """A run directory whose unfinished work stays, hidden, for the next attempt to go on from.
+
+    The working folder is `.NAME.unfinished`. One process at a time works in it; a second one is refused.
+    """
+
+    def _open(self) -> Path:
+        folder = self.target.parent / f".{self.target.name}.unfinished"
+        folder.mkdir(exist_ok=True)
+        self._lock = folder / "owner"
+        owner = self._lock.read_text(encoding="utf-8").strip() if self._lock.exists() else ""
+        if owner != _me() and owner and not _dead(owner):
+            raise InputError(f"process {owner.split('-')[-1]} is at work on {self.target}; wait for it or stop it")
+        self._lock.write_text(_me(), encoding="utf-8")
+        return folder
+
+    def _abandon(self) -> None:
+        self._lock.unlink(missing_ok=True)
+
+    def _publish(self) -> None:
+        self._lock.unlink(missing_ok=True)
+        super()._publish()
+
+
+def default_folder(recipe: str, root: str | Path = "runs") -> Path:
+    """`runs/<recipe>-<date>-<time>`, with a number behind it where that is taken."""
+    stem = re.sub(r"[^\w.+-]+", "-", recipe).strip("-.") or "run"
+    base = Path(root) / f"{stem}-{datetime.now():%Y%m%d-%H%M%S}"
+    folder, number = base, 2
+    while folder.exists():
+        folder, number = base.with_name(f"{base.name}-{number}"), number + 1
+    return folder
+
+
+def clear_stale(parent: Path) -> None:
+    """Remove from `parent` what killed processes of this machine left; bring back a run half replaced."""
+    for folder in list(parent.glob(".*")):
+        match = _LEFT_OVER.match(folder.name)
+        if match is None or not _dead(match["owner"]):
+            continue
+        old, target = folder / "old", parent / match["name"]
+        if match["sort"] == "replaced" and old.exists() and not target.exists():
+            os.rename(old, target)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+_LEFT_OVER = re.compile(r"^\.(?P<name>.+)\.(?P<sort>partial|replaced)-(?P<owner>\w+-\d+)-\w+$")
+
+
+def _partial(name: str) -> str:
+    return f".{name}.partial-{_me()}"
+
+
+def _replaced(name: str) -> str:
+    return f".{name}.replaced-{_me()}"
+
+
+def _me() -> str:
+    host = re.sub(r"[^\w]+", "_", socket.gethostname())
+    return f"{host}-{os.getpid()}"
+
+
+def _dead(owner: str) -> bool:
+    """Whether the process `host-pid` is of this machine and gone; unknown counts as alive."""
+    host, _, pid = owner.rpartition("-")
+    if host != _me().rpartition("-")[0] or os.name != "posix":
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, ValueError):
+        return False
+    return False
+
+
+def _share(folder: Path) -> None:
+    """Give the folder the permissions of a new one (temporary ones are private)."""
+    mask = os.umask(0)
+    os.umask(mask)
+    folder.chmod(0o777 & ~mask)
