@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from wellposed import Dataset, Iteration, Regularizer, Sample, Stop
-from wellposed.interface import Component
 from wellposed.errors import RecipeError
+from wellposed.interface import Component
 from wellposed.recipes import Recipe, build, construct, load_recipe
 from wellposed.recipes.load import override, parse_value
 from wellposed.recipes.model import parse

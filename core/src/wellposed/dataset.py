@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .interface import Component
 from .errors import InputError
+from .interface import Component
 from .noise import Noise, NoNoise
 from .operator import Operator
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .interface import Component
 from .errors import CapabilityMissing
+from .interface import Component
 from .space import per_sample
 
 

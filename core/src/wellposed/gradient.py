@@ -9,8 +9,8 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from .interface import Component
 from .errors import InputError
+from .interface import Component
 from .iteration import Iteration
 from .problem import Problem
 from .state import State

@@ -6,8 +6,8 @@ from typing import Generic, Literal, TypeVar
 
 from torch import Tensor, nn
 
-from .interface import Component
 from .errors import CompositionError
+from .interface import Component
 from .operator import LinearOperator
 from .problem import Problem
 from .regularizer import Capability

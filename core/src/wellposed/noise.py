@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .interface import Component
 from .fidelity import Fidelity
+from .interface import Component
 
 
 class Noise(Component, nn.Module):

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .interface import Component
 from .errors import InputError
+from .interface import Component
 from .space import Space
 
 

@@ -9,8 +9,8 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from .interface import Component
 from .errors import CapabilityMissing, InputError
+from .interface import Component
 from .space import per_sample
 
 Capability = Literal["value", "grad", "prox", "split"]

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from .acceleration import Acceleration, NoAcceleration
-from .interface import Component
 from .driver import Monitor, check_composition, solve
 from .errors import CompositionError
 from .fidelity import Fidelity, Unstated
 from .gradient import Gradient, NoGradient, Unrolled
+from .interface import Component
 from .iteration import Iteration
 from .operator import Operator
 from .problem import Problem

@@ -8,8 +8,8 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from .interface import Component
 from .errors import CompositionError, InputError
+from .interface import Component
 from .iteration import Iteration
 from .problem import Problem
 from .solution import Verdict

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from torch import nn
 
-from .interface import Component
 from .dataset import Dataset
 from .hooks import TrainingObserver
+from .interface import Component
 
 
 @dataclass(frozen=True)

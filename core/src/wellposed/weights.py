@@ -78,10 +78,17 @@ def save_weights(module: nn.Module, path: Path, provenance: Mapping[str, str] | 
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(payload)
+        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes files that their owner alone can read
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 def _few(names: list[str]) -> str:

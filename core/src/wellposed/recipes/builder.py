@@ -11,8 +11,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..interface import Component
 from ..errors import InputError, PluginError, RecipeError, WellposedError
+from ..interface import Component
 from ..registry import KINDS, registry
 from ..stopping import Stop
 from .values import checked_value

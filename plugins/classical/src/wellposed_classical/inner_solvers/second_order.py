@@ -85,8 +85,7 @@ class _ValueEngine:
     def relative_gap(self) -> Tensor:
         value = self._value()
         below = _total(self.gradient * self._field())
-        rounding = 16 * torch.finfo(value.dtype).eps * self.gradient[0, 0, 0].numel()
-        return _relative(value - below, value, torch.full_like(value, rounding))
+        return _relative(value - below, value, _total(_length(self.gradient)))
 
     def keep(self, index: Tensor) -> None:
         for name in ("gradient", "w", "q", "estimate", "dual"):
@@ -112,7 +111,7 @@ class _DenoiseEngine:
         # ‖(∇x − w, Ew)‖² ≤ 3/2·4d·‖x‖² + (3 + 4d)·‖w‖², at most 12 in two dimensions.
         norm = math.sqrt(4 * gradient.shape[1] + 4)
         size = _mean_length(forward_ad.unpack_dual(gradient).primal)
-        self.rounding = 16 * torch.finfo(y.dtype).eps * size * y[0, 0].numel()
+        self.first_order = size * y[0, 0].numel()
         balance = _column((_DENOISE_BALANCE * size).clamp(1e-3, 1e6), y)
         self.tau, self.sigma = balance / norm, 1 / (balance * norm)
 
@@ -137,7 +136,7 @@ class _DenoiseEngine:
         variation = _total(_length(_GRADIENT(self.image) - self.field))
         variation = variation + self.ratio * _total(_length(_SYMMETRIC(self.field)))
         objective = 0.5 * _total((self.image - self.data).square()) + variation
-        return _relative(objective - self._dual_objective(), objective, self.rounding)
+        return _relative(objective - self._dual_objective(), objective, self.first_order)
 
     def _dual_objective(self) -> Tensor:
         """`max_t t<y, v> − t²/2 ‖v‖²` with `v = ∇*E*q`, over the `t` that keep `t·E*q` feasible."""
@@ -149,7 +148,7 @@ class _DenoiseEngine:
         return t * linear - 0.5 * t.square() * quadratic
 
     def keep(self, index: Tensor) -> None:
-        for name in ("data", "x", "image", "w", "field", "p", "q", "dual", "tau", "sigma", "rounding"):
+        for name in ("data", "x", "image", "w", "field", "p", "q", "dual", "tau", "sigma", "first_order"):
             setattr(self, name, getattr(self, name)[index])
 
 
@@ -163,9 +162,13 @@ def _ball(p: Tensor, radius: float) -> Tensor:
     return p * (squared_magnitude(p, (1, 2)) / radius**2).clamp_min(1).rsqrt()
 
 
-def _relative(gap: Tensor, objective: Tensor, rounding: Tensor) -> Tensor:
-    """The gap over the objective, and 0 for a gap below the rounding of the gradients: affine images end too."""
-    return torch.where(gap <= rounding, 0.0, gap / objective)
+def _relative(gap: Tensor, objective: Tensor, first_order: Tensor) -> Tensor:
+    """The gap over the objective; for images that are affine up to little, over 1e-6 of the first-order variation.
+
+    Gaps below its rounding count as 0.
+    """
+    rounding = 16 * torch.finfo(gap.dtype).eps * first_order
+    return torch.where(gap <= rounding, 0.0, gap / torch.maximum(objective, 1e-6 * first_order))
 
 
 def _total(values: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 
 import torch
@@ -16,6 +17,8 @@ from .splitting import Block
 _FIRST, _GROWTH = 4, 1.15
 _TRUST, _DECAY = 0.7, 0.97
 _STEEP = 1e4
+_LARGEST = 10.0
+_ROUNDINGS = 100.0
 
 
 def trust(count: int) -> float:
@@ -41,15 +44,32 @@ def _schedule(limit: int) -> dict[int, float]:
     return due
 
 
-def balanced(current: Tensor, primal: Tensor, dual: Tensor, size: float) -> Tensor:
-    """`current` moved towards `primal/dual`, the ratio of two distances `(B,)`, on the logarithmic scale.
+def balanced(current: Tensor, primal: Travel, dual: Travel, size: float) -> Tensor:
+    """`current` moved towards the ratio of the distances travelled, on the logarithmic scale.
 
-    Where a distance is zero or not finite the balance stays.
+    At most tenfold at a time. Where a distance is within rounding of the place, so that the sample has
+    converged or not yet moved, the balance stays.
     """
-    ratio = primal / dual
-    usable = torch.isfinite(ratio) & (ratio > 0)
-    moved = current * (torch.where(usable, ratio, current) / current) ** size
-    return torch.where(usable, moved, current)
+    factor = (primal.distance / dual.distance / current).clamp(1 / _LARGEST, _LARGEST) ** size
+    return torch.where(primal.beyond_rounding() & dual.beyond_rounding(), current * factor, current)
+
+
+@dataclass(frozen=True)
+class Travel:
+    """How far a point went and how far it is from the origin, `(B,)` each."""
+
+    distance: Tensor
+    size: Tensor
+
+    @classmethod
+    def between(cls, new: Sequence[Tensor], old: Sequence[Tensor], squared_weights: Sequence[Tensor]) -> Travel:
+        """From `old` to `new` in the norm `√Σ w_i ‖p_i‖²`."""
+        steps = [a - b for a, b in zip(new, old, strict=True)]
+        return cls(weighted_norm(steps, squared_weights), weighted_norm(new, squared_weights))
+
+    def beyond_rounding(self) -> Tensor:
+        eps = torch.finfo(self.distance.dtype).eps
+        return torch.isfinite(self.distance) & (self.distance > _ROUNDINGS * eps * self.size)
 
 
 def subgradients(
@@ -68,7 +88,7 @@ def subgradients(
     return guess, images, slopes
 
 
-def weighted_norm(parts: list[Tensor], squared_weights: list[Tensor]) -> Tensor:
+def weighted_norm(parts: Sequence[Tensor], squared_weights: Sequence[Tensor]) -> Tensor:
     """`√Σ w_i ‖p_i‖²` of each sample."""
     squares = [w * norm(p) ** 2 for p, w in zip(parts, squared_weights, strict=True)]
     return torch.stack(squares).sum(0).sqrt()
