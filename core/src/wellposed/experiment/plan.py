@@ -13,6 +13,7 @@ from torch import Tensor
 from ..dataset import Dataset, Sample, Simulated
 from ..driver import Monitor
 from ..errors import InputError, RecipeError
+from ..fidelity import Unstated
 from ..metric import Metric
 from ..operator import LinearOperator, Operator
 from ..problem import Problem
@@ -108,6 +109,8 @@ class Experiment:
     def _reconstruct(self, label: str, solver: Solver, sample: Sample, observer: Observer | None) -> tuple[Row, Tensor]:
         problem = self.problem(sample, solver)
         monitors = self._monitors(sample)
+        if isinstance(problem.fidelity, Unstated):  # a network minimises nothing that could be measured
+            monitors.pop("objective", None)
         watch = None if observer is None else (lambda progress: observer(label, sample.name, progress))
         with torch.no_grad():
             self._synchronize()

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
+
 from wellposed import InputError, ShapeError
 from wellposed.regularizer import Analysis
 from wellposed.space import per_sample

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-import torch
 from torch import Tensor
+
 from wellposed import ShapeError
 from wellposed.regularizer import Analysis
 

@@ -7,6 +7,7 @@ import itertools
 import pywt
 import torch
 from torch import Tensor
+
 from wellposed import InputError, ShapeError
 from wellposed.regularizer import Analysis
 
@@ -118,9 +119,9 @@ class Wavelet(Analysis):
 def _scaling_filter(name: str) -> tuple[float, ...]:
     """PyWavelets' decomposition low-pass filter, checked to be orthonormal to its even shifts."""
     advice = "orthonormal ones are haar, db1 to db38, sym2 to sym20 and coif1 to coif17"
-    if name not in pywt.wavelist(kind="discrete"):
+    if name not in pywt.wavelist(kind="discrete"):  # pyright: ignore[reportAttributeAccessIssue]
         raise InputError(f"PyWavelets knows no discrete wavelet {name!r}; {advice}")
-    taps = tuple(pywt.Wavelet(name).dec_lo)
+    taps = tuple(pywt.Wavelet(name).dec_lo)  # pyright: ignore[reportAttributeAccessIssue]
     for shift in range(0, len(taps), 2):
         product = sum(a * b for a, b in zip(taps, taps[shift:], strict=False))
         if abs(product - (shift == 0)) > _ORTHONORMAL:

@@ -44,7 +44,7 @@ class _Proximal(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, *grads: Any) -> tuple[Tensor, Tensor, None, None]:
+    def backward(ctx: Any, *grads: Any) -> tuple[Tensor, Tensor, None, None]:  # type: ignore[override]
         y, weight, image = ctx.saved_tensors
         column = (-1, *[1] * (y.ndim - 1))
         works = (weight > 0).reshape(column)

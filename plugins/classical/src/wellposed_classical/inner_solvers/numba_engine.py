@@ -59,7 +59,12 @@ class NumbaEngine:
         self.ahead, self.field = self.ahead[index], self.field[index]
 
     def _arrays(self) -> tuple[np.ndarray, ...]:
-        return (self.data[:, 0].numpy(), self.image[:, 0].numpy(), self.ahead[:, 0].numpy(), self.field.numpy())
+        return (
+            self.data[:, 0].numpy(),
+            self.image[:, 0].numpy(),
+            self.ahead[:, 0].numpy(),
+            self.field.numpy(),
+        )
 
     def _each(self, work: Callable[..., Any]) -> list:
         jobs = list(zip(*self._arrays(), strict=True))

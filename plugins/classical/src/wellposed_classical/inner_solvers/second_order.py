@@ -29,7 +29,9 @@ _VALUE_BALANCE, _DENOISE_BALANCE = 0.3, 0.1
 _GRADIENT, _SYMMETRIC = Differences(), SymmetricDifferences()
 
 
-def second_order_variation(gradient: Tensor, ratio: float, tolerance: float, limit: int) -> tuple[Tensor, Tensor, Tensor]:
+def second_order_variation(
+    gradient: Tensor, ratio: float, tolerance: float, limit: int
+) -> tuple[Tensor, Tensor, Tensor]:
     """`TGV` of images with the gradients `(N, d, J, *spatial)`: value from above, dual field, relative gap.
 
     The field `p` is feasible, so `<gradient, p>` is the value from below and `p` its derivative.

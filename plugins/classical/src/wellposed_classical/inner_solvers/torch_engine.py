@@ -61,8 +61,8 @@ class TorchEngine:
         return torch.where(objective == 0, 0.0, gap / objective)
 
     def keep(self, index: Tensor) -> None:
-        state = (self.data, self.image, self.ahead, self.target)
-        self._hold(*(tensor[index] for tensor in state), [field[index] for field in self.padded])
+        data, image, ahead, target = (t[index] for t in (self.data, self.image, self.ahead, self.target))
+        self._hold(data, image, ahead, target, [field[index] for field in self.padded])
 
     def _hold(self, data: Tensor, image: Tensor, ahead: Tensor, target: Tensor, padded: list[Tensor]) -> None:
         """Keep the state, and all views of it that the iteration needs."""

@@ -10,7 +10,7 @@ from torch import Tensor
 from wellposed import InputError, Iteration, LinearOperator, Problem, State, bookkeeping
 from wellposed.space import per_sample
 
-from .balance import balanced, subgradients, trust, weighted_norm
+from .balance import Travel, balanced, ratio_of_sizes, subgradients, trust, weighted_norm
 from .constants import given_or, keep_step, samples, squared_isometry, start_image
 from .memo import OperatorMemo
 from .normal_equations import NormalEquations
@@ -136,7 +136,7 @@ class ADMM(Iteration[ADMMState]):
         _, images, slopes = subgradients(problem, blocks, x)
         shares = weights.unbind(1)
         dual = weighted_norm(slopes, [1 / w for w in shares])
-        return balanced(torch.ones_like(dual), dual, weighted_norm(images, list(shares)), 1.0)
+        return ratio_of_sizes(dual, weighted_norm(images, shares))
 
 
 def _rebalanced(state: ADMMState, penalty: Tensor) -> ADMMState:
@@ -149,11 +149,11 @@ def _rebalanced(state: ADMMState, penalty: Tensor) -> ADMMState:
     if size == 0.0 or not state.split:
         return replace(state, count=count)
     with torch.no_grad():
-        weights = list(state.weights.unbind(1))
+        weights = state.weights.unbind(1)
         point = (*state.split, *(u * per_sample(penalty, u) for u in state.scaled))
-        travelled = [new - old for new, old in zip(point, state.anchor, strict=True)]
         terms = len(weights)
-        primal, dual = weighted_norm(travelled[:terms], weights), weighted_norm(travelled[terms:], weights)
+        primal = Travel.between(point[:terms], state.anchor[:terms], weights)
+        dual = Travel.between(point[terms:], state.anchor[terms:], weights)
         adapted = balanced(penalty, dual, primal, size)
         anchor = tuple(t.detach() for t in point)
     scaled = tuple(u * per_sample(penalty / adapted, u) for u in state.scaled)

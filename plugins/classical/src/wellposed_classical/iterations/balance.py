@@ -62,7 +62,9 @@ class Travel:
     size: Tensor
 
     @classmethod
-    def between(cls, new: Sequence[Tensor], old: Sequence[Tensor], squared_weights: Sequence[Tensor]) -> Travel:
+    def between(
+        cls, new: Sequence[Tensor], old: Sequence[Tensor], squared_weights: Sequence[Tensor]
+    ) -> Travel:
         """From `old` to `new` in the norm `√Σ w_i ‖p_i‖²`."""
         steps = [a - b for a, b in zip(new, old, strict=True)]
         return cls(weighted_norm(steps, squared_weights), weighted_norm(new, squared_weights))
@@ -86,6 +88,12 @@ def subgradients(
         steep = _STEEP / image.abs().flatten(1).mean(1).clamp_min(torch.finfo(x.dtype).tiny)
         slopes.append(block.prox_conjugate(image * per_sample(steep, image), steep))
     return guess, images, slopes
+
+
+def ratio_of_sizes(primal: Tensor, dual: Tensor) -> Tensor:
+    """`primal/dual` of two norms `(B,)`: the balance to start with, 1 where they tell nothing."""
+    ratio = primal / dual
+    return torch.where(torch.isfinite(ratio) & (ratio > 0), ratio, 1.0)
 
 
 def weighted_norm(parts: Sequence[Tensor], squared_weights: Sequence[Tensor]) -> Tensor:

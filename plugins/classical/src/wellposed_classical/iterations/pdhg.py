@@ -12,7 +12,7 @@ from torch import Tensor
 from wellposed import InputError, Iteration, Problem, State, bookkeeping
 from wellposed.space import norm
 
-from .balance import balanced, subgradients, trust, weighted_norm
+from .balance import Travel, balanced, ratio_of_sizes, subgradients, trust, weighted_norm
 from .composite import descend
 from .constants import given_or, is_shared, keep_step, samples, squared_isometry, start_image
 from .memo import OperatorMemo, placement
@@ -148,13 +148,14 @@ class PDHG(Iteration[PDHGState]):
         """The state counted on, its primal step moved towards the ratio of the distances travelled."""
         count = state.count + 1
         size = trust(int(count[0]))
-        if size == 0.0:
+        if size == 0.0 or not state.dual:
             return replace(state, count=count)
         with torch.no_grad():
             point = (state.x, *state.dual)
-            primal, *dual = (new - old for new, old in zip(point, state.anchor, strict=True))
-            distance = weighted_norm(dual, [1 / s for s in state.scales.unbind(1)])
-            step = balanced(state.primal_step, norm(primal), distance, size)
+            weights = [1 / s for s in state.scales.unbind(1)]
+            primal = Travel.between(point[:1], state.anchor[:1], [torch.ones_like(state.primal_step)])
+            dual = Travel.between(point[1:], state.anchor[1:], weights)
+            step = balanced(state.primal_step, primal, dual, size)
             anchor = tuple(t.detach() for t in point)
         return replace(state, primal_step=step, anchor=anchor, count=count)
 
@@ -203,5 +204,4 @@ class PDHG(Iteration[PDHGState]):
         if not saddle.blocks:
             return samples(1.0, x)
         guess, _, slopes = subgradients(problem, saddle.blocks, x)
-        distance = weighted_norm(slopes, [1 / s for s in scales.unbind(1)])
-        return balanced(torch.ones_like(distance), norm(guess), distance, 1.0)
+        return ratio_of_sizes(norm(guess), weighted_norm(slopes, [1 / s for s in scales.unbind(1)]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+
 from wellposed import CompositionError, InputError, LinearOperator, Regularizer
 from wellposed.regularizer import Analysis, Term
 from wellposed.space import norm
@@ -24,11 +25,9 @@ class Compose(Regularizer):
     Source: Combettes and Pesquet 2011, Proximal splitting methods in signal processing, table 10.1.
     """
 
-    source = "Combettes and Pesquet 2011, Proximal splitting methods in signal processing, table 10.1, semi-orthogonal transform"
+    source = "Combettes and Pesquet 2011, Proximal splitting methods in signal processing, table 10.1"
 
-    def __init__(
-        self, regularizer: Regularizer, operator: LinearOperator, orthonormal_rows: bool = False
-    ) -> None:
+    def __init__(self, regularizer: Regularizer, operator: LinearOperator, orthonormal_rows: bool = False) -> None:
         super().__init__()
         self.regularizer, self.operator = regularizer, operator
         capabilities = set(regularizer.capabilities - {"prox", "split"})

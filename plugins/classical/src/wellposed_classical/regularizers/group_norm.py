@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+
 from wellposed import InputError, Regularizer
 from wellposed.space import per_sample
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from torch import Tensor
+
 from wellposed import InputError, Regularizer
 from wellposed.space import per_sample
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+
 from wellposed import InputError, Regularizer
 from wellposed.space import norm
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from torch import Tensor
+
 from wellposed import Regularizer
 from wellposed.regularizer import Term
 from wellposed.space import per_sample

@@ -6,6 +6,7 @@ from functools import partial
 
 import torch
 from torch import Tensor
+
 from wellposed import InputError, Regularizer
 
 from ..differences import Differences
@@ -41,7 +42,9 @@ class TotalGeneralizedVariation(Regularizer):
         if not ratio > 0:
             raise InputError(f"ratio, the weight of the second derivative against the first, must be > 0; got {ratio}")
         if not tolerance > 0:
-            raise InputError(f"tolerance, the relative duality gap of the inner iterations, must be > 0; got {tolerance}")
+            raise InputError(
+                f"tolerance, the relative duality gap of the inner iterations, must be > 0; got {tolerance}"
+            )
         if limit < 1:
             raise InputError(f"limit, the most inner iterations, must be ≥ 1; got {limit}")
         self.ratio, self.tolerance, self.limit = float(ratio), float(tolerance), int(limit)

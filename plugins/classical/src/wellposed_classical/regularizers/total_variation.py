@@ -6,6 +6,7 @@ from functools import partial
 from typing import Literal
 
 from torch import Tensor
+
 from wellposed import InputError, Regularizer
 from wellposed.regularizer import Term
 
@@ -13,8 +14,9 @@ from ..differences import Differences
 from ..inner_solvers.batch import warn_of_limit
 from ..inner_solvers.denoise import denoise
 from ..inner_solvers.derivative import differentiable_prox, total_variation_iterate
-from .group_norm import GroupNorm
+from ..inner_solvers.step_sizes import Coupling
 from ..magnitude import magnitude, per_image
+from .group_norm import GroupNorm
 from .planes import from_planes, plane_weights, to_planes
 
 
@@ -51,7 +53,8 @@ class TotalVariation(Regularizer):
         if limit < 1:
             raise InputError(f"limit, the most iterations of the proximal map, must be ≥ 1; got {limit}")
         self.differences = Differences()
-        self.norm, self.channels = norm, channels
+        self.norm: Coupling = norm
+        self.channels = channels
         self.tolerance, self.limit = float(tolerance), int(limit)
         # Forward differences of a pixel and its two neighbours: turning the image pairs other
         # neighbours, so the isotropic length is not invariant under turns and reflections.

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+
 from wellposed import Regularizer
 
+from ..magnitude import inside_unit_ball, magnitude
 from ..wavelets import Wavelet
 from .l1 import L1Norm
-from ..magnitude import inside_unit_ball, magnitude
 
 
 class WaveletL1(Regularizer):
