@@ -161,9 +161,7 @@ def test_old_matlab_structs_and_cells_have_dotted_keys(tmp_path: Path, image: np
     assert read_text(tmp_path / "a.mat", "scan.parameters.unit") == "mm"
     keys = [info.key for info in describe_file(tmp_path / "a.mat")]
     assert keys == ["scan.sinogram", "scan.parameters.angles", "cell.0", "cell.1", "cell.2", "cell.3"]
-    with pytest.raises(
-        InputError, match=r"'scan' is a struct or cell; name one array in it, such as scan\.sinogram"
-    ):
+    with pytest.raises(InputError, match=r"'scan' is a struct or cell; name one array in it, such as scan\.sinogram"):
         read_array(tmp_path / "a.mat", "scan")
     with pytest.raises(InputError, match=r"no 'scan\.angle'; its keys are scan\.sinogram"):
         read_array(tmp_path / "a.mat", "scan.angle")
@@ -280,9 +278,7 @@ def test_a_missing_library_is_named_with_its_package(
         read_array(tmp_path / "a.h5")
 
 
-def test_a_failed_write_leaves_the_old_file(
-    tmp_path: Path, image: np.ndarray, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path, image: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.npy"
     write_array(path, image)
 
@@ -344,6 +340,4 @@ def test_both_matlab_versions_have_the_same_keys() -> None:
     infos = describe_file(SHARED / "real/ct/htc2022_solid_disc_subsample73.mat")
     old = describe_file(SHARED / "real/ct/htc2022_tb_category7_30deg.mat")
     assert {i.key for i in infos} == {i.key for i in old}
-    assert read_text(
-        SHARED / "real/ct/htc2022_tb_category7_30deg.mat", "CtDataLimited.parameters.projectName"
-    )
+    assert read_text(SHARED / "real/ct/htc2022_tb_category7_30deg.mat", "CtDataLimited.parameters.projectName")

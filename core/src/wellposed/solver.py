@@ -84,7 +84,8 @@ class Iterative(Solver):
 
     `stop` limits the iterations and holds the rules; `init` is a solver whose image the iteration starts from
     (default: the iteration's own start, zero); `acceleration` is none by default. With `gradient: none`, the
-    default, it is a classical solver; with `unrolled` an unrolled network; with an equilibrium gradient an equilibrium network.
+    default, it is a classical solver; with `unrolled` an unrolled network; with an equilibrium
+    gradient an equilibrium network.
     """
 
     source = "design: one iteration map, applied and differentiated by choice"

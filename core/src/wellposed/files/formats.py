@@ -73,6 +73,4 @@ def library(module: str, package: str, path: Path) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError:
-        raise InputError(
-            f"{path} is read by {package}, which is not installed: pip install {package}"
-        ) from None
+        raise InputError(f"{path} is read by {package}, which is not installed: pip install {package}") from None

@@ -68,9 +68,7 @@ def write_tiff(stream: IO[bytes], array: np.ndarray, key: str) -> None:
         tifffile.imwrite(stream, array)
         return
     pillow = library("PIL.Image", "pillow", Path(getattr(stream, "name", "the file")))
-    pillow.fromarray(array.astype(np.float32) if array.dtype.kind == "f" else array).save(
-        stream, format="TIFF"
-    )
+    pillow.fromarray(array.astype(np.float32) if array.dtype.kind == "f" else array).save(stream, format="TIFF")
 
 
 def _tifffile() -> Any:

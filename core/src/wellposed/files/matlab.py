@@ -85,9 +85,7 @@ def _find(root: Node, key: str, path: Path) -> Node:
     inside = node.children()
     if inside:
         names = list(inside)
-        raise InputError(
-            f"{path}: {key!r} is a struct or cell; name one array in it, such as {key}.{names[0]}"
-        )
+        raise InputError(f"{path}: {key!r} is a struct or cell; name one array in it, such as {key}.{names[0]}")
     return node
 
 

@@ -39,9 +39,7 @@ def read_array(path: str | Path, key: str | None = None) -> np.ndarray:
 def _numbers(array: np.ndarray, path: Path, key: str | None) -> np.ndarray:
     where = f"{path}, {key}," if key else f"{path}"
     if array.dtype.kind not in "biufc":
-        what = {"O": "Python objects", "S": "text", "U": "text", "V": "records"}.get(
-            array.dtype.kind, "no numbers"
-        )
+        what = {"O": "Python objects", "S": "text", "U": "text", "V": "records"}.get(array.dtype.kind, "no numbers")
         raise InputError(f"{where} holds {what} ({array.dtype}), not numbers; such arrays are not read")
     if array.size == 0:
         raise InputError(f"{where} holds an empty array of shape {array.shape}")

@@ -105,9 +105,7 @@ class RecipeLoader(yaml.SafeLoader):
             if not isinstance(key, str | int | float | bool):
                 raise ConstructorError(None, None, "a key must be text", key_node.start_mark)
             if key in seen:
-                raise ConstructorError(
-                    None, None, f"the key {key!r} is given twice", key_node.start_mark
-                )
+                raise ConstructorError(None, None, f"the key {key!r} is given twice", key_node.start_mark)
             seen.add(key)
         return super().construct_mapping(node, deep=deep)
 

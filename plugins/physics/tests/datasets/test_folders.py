@@ -55,9 +55,7 @@ def test_files_come_in_the_order_of_their_paths(folder: Path) -> None:
 def test_cuts_and_sizes(folder: Path) -> None:
     images = expected(folder)
     torch.testing.assert_close(truth(ImageFolder(str(folder), crop="center"), 1), images[1][:, :, 2:22])
-    torch.testing.assert_close(
-        truth(ImageFolder(str(folder), crop="center", patch=10), 1), images[1][:, 5:15, 7:17]
-    )
+    torch.testing.assert_close(truth(ImageFolder(str(folder), crop="center", patch=10), 1), images[1][:, 5:15, 7:17])
     small = truth(ImageFolder(str(folder), crop="center", size=10), 1)
     assert small.shape == (1, 10, 10)
     assert float(small.mean()) == pytest.approx(float(images[1][:, :, 2:22].mean()), rel=0.02)
@@ -94,12 +92,8 @@ def test_colours_become_luminance_and_alpha_is_dropped(tmp_path: Path) -> None:
     colours = np.zeros((8, 8, 4), np.uint8)
     colours[..., 0], colours[..., 1], colours[..., 2], colours[..., 3] = 255, 51, 102, 7
     write_array(tmp_path / "a.png", colours)
-    assert float(truth(ImageFolder(str(tmp_path)), 0).mean()) == pytest.approx(
-        0.2125 + 0.7154 / 5 + 0.0721 * 0.4
-    )
-    assert truth(ImageFolder(str(tmp_path), grayscale=False), 0)[:, 0, 0].tolist() == pytest.approx(
-        [1, 0.2, 0.4]
-    )
+    assert float(truth(ImageFolder(str(tmp_path)), 0).mean()) == pytest.approx(0.2125 + 0.7154 / 5 + 0.0721 * 0.4)
+    assert truth(ImageFolder(str(tmp_path), grayscale=False), 0)[:, 0, 0].tolist() == pytest.approx([1, 0.2, 0.4])
 
 
 def test_volumes_are_cut_into_slices(tmp_path: Path) -> None:
@@ -169,9 +163,7 @@ def test_real_folders(shared: Path) -> None:
 def test_lidc_slices_are_ordered_attenuation(tmp_path: Path, write_ct: Any) -> None:
     for name, z, value in (("1", 5.0, 24), ("2", -3.0, 1024), ("3", 1.0, -2000)):
         write_ct(tmp_path / "LIDC-0001" / "series" / f"{name}.dcm", np.full((6, 6), value), z)
-    write_ct(
-        tmp_path / "LIDC-0001" / "scout" / "1.dcm", np.zeros((6, 6)), 0, ImageType=["ORIGINAL", "LOCALIZER"]
-    )
+    write_ct(tmp_path / "LIDC-0001" / "scout" / "1.dcm", np.zeros((6, 6)), 0, ImageType=["ORIGINAL", "LOCALIZER"])
     write_ct(tmp_path / "LIDC-0001" / "xray" / "1.dcm", np.zeros((6, 6)), 0, Modality="DX")
     write_ct(tmp_path / "LIDC-0002" / "1.dcm", np.full((6, 6), 2024), 0)
     dataset = LIDC(str(tmp_path))

@@ -69,9 +69,7 @@ def test_retrospective_undersampling_keeps_the_reference(tmp_path: Path, kspace:
     assert float(metric(solved, sample.truth[None])) > float(metric(aliased, sample.truth[None])) + 3
 
 
-def test_undersampled_files_have_no_reference_and_zero_filled_ones_have(
-    tmp_path: Path, kspace: Tensor
-) -> None:
+def test_undersampled_files_have_no_reference_and_zero_filled_ones_have(tmp_path: Path, kspace: Tensor) -> None:
     padded = kspace.clone()
     padded[:, :, :8] = 0
     padded[:, :, 44:] = 0
@@ -162,9 +160,7 @@ def oversampled(scale: float = 1e-4) -> tuple[np.ndarray, np.ndarray]:
 
 def test_slices_are_cut_and_scaled_with_their_reference(tmp_path: Path) -> None:
     kspace, rss = oversampled()
-    write_volume(
-        tmp_path / "a.h5", np.stack([kspace, 2 * kspace]), reconstruction_rss=np.stack([rss, 2 * rss])
-    )
+    write_volume(tmp_path / "a.h5", np.stack([kspace, 2 * kspace]), reconstruction_rss=np.stack([rss, 2 * rss]))
     write_volume(tmp_path / "b.h5", np.stack([kspace]))
     dataset = FastMRI(str(tmp_path), size=48)
     assert len(dataset) == 3
@@ -211,9 +207,7 @@ def test_single_coil_volumes(tmp_path: Path) -> None:
     sample = FastMRI(str(tmp_path / "a.h5"))[0]
     assert isinstance(sample.operator, Fourier)
     assert sample.measurement is not None
-    torch.testing.assert_close(
-        sample.operator.pinv(sample.measurement[None])[0].abs(), sample.truth, atol=1e-4, rtol=0
-    )
+    torch.testing.assert_close(sample.operator.pinv(sample.measurement[None])[0].abs(), sample.truth, atol=1e-4, rtol=0)
 
 
 def test_bad_volumes_are_told(tmp_path: Path) -> None:

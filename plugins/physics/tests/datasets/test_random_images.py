@@ -47,9 +47,7 @@ def test_rendering_leaves_nothing_behind_where_ellipses_end() -> None:
 
 
 def test_ellipses_beyond_the_border_and_thin_ones() -> None:
-    table = torch.tensor(
-        [[1.0, 1e-9, 3.0, 0.0, 0.0, 0.3], [2.0, 5.0, 5.0, 1.0, 1.0, 0.0], [1, 0.1, 0.1, 7, 7, 0]]
-    )
+    table = torch.tensor([[1.0, 1e-9, 3.0, 0.0, 0.0, 0.3], [2.0, 5.0, 5.0, 1.0, 1.0, 0.0], [1, 0.1, 0.1, 7, 7, 0]])
     table = table.double()
     torch.testing.assert_close(render_ellipses(table, 41), brute_force(table, 41))
 

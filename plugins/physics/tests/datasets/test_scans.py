@@ -32,9 +32,7 @@ def measurement(dataset: Any) -> torch.Tensor:
 # HTC 2022 -----------------------------------------------------------------------------------------
 
 
-def write_htc(
-    path: Path, angles: np.ndarray, rows: np.ndarray, name: str = "htc2022_tx_", **changed: float
-) -> None:
+def write_htc(path: Path, angles: np.ndarray, rows: np.ndarray, name: str = "htc2022_tx_", **changed: float) -> None:
     parameters: dict[str, Any] = {
         "projectName": name,
         "distanceSourceOrigin": 410.66,
@@ -66,9 +64,7 @@ def test_views_of_several_files_are_merged_once(tmp_path: Path) -> None:
     assert geometry.pixel_size == pytest.approx(0.148322 * 512 / 16)
     # Through 360 degrees, in the order in which they are passed.
     write_htc(tmp_path / "c.mat", np.arange(0, 360, 40.0), rng.random((9, 40)))
-    np.testing.assert_allclose(
-        HTC2022(str(tmp_path / "c.mat"), start=300, stop=40, size=8).angles, [320, 0, 40]
-    )
+    np.testing.assert_allclose(HTC2022(str(tmp_path / "c.mat"), start=300, stop=40, size=8).angles, [320, 0, 40])
 
 
 def test_files_that_do_not_belong_together_are_told(tmp_path: Path) -> None:
@@ -201,9 +197,7 @@ def test_reduced_bins_measure_the_same_object(
     own = torch.arange(40) - 19.5
     # The object's centre of mass and width in pixels of the phantom.
     for axis in (0, 1):
-        assert float((weight.sum(axis) * line).sum()) == pytest.approx(
-            float((share.sum(axis) * own).sum()), abs=0.35
-        )
+        assert float((weight.sum(axis) * line).sum()) == pytest.approx(float((share.sum(axis) * own).sum()), abs=0.35)
 
 
 def test_bad_sinograms_are_told(tmp_path: Path) -> None:

@@ -216,9 +216,7 @@ def test_nothing_is_modified_and_single_precision_stays(name: str) -> None:
         fidelity.prox_conjugate(v32, y32, 0.3),
     ):
         assert result.dtype == torch.float32
-    torch.testing.assert_close(
-        fidelity.prox(v32, y32, 0.3).double(), fidelity.prox(v, y, 0.3), atol=2e-6, rtol=2e-6
-    )
+    torch.testing.assert_close(fidelity.prox(v32, y32, 0.3).double(), fidelity.prox(v, y, 0.3), atol=2e-6, rtol=2e-6)
     assert torch.equal(v32, kept[0])
     assert torch.equal(y32, kept[1])
 
@@ -253,9 +251,7 @@ def test_complex_measurements(fidelity: Fidelity) -> None:
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-15), (torch.float32, 5e-7)])
-def test_transmission_prox_is_exact_over_seventeen_decades_of_counts(
-    dtype: torch.dtype, tolerance: float
-) -> None:
+def test_transmission_prox_is_exact_over_seventeen_decades_of_counts(dtype: torch.dtype, tolerance: float) -> None:
     magnitude = torch.logspace(-8, 1.7, 120, dtype=torch.float64)
     excess = torch.cat([-magnitude, torch.zeros(1, dtype=torch.float64), magnitude])
     t = torch.logspace(-8, 9, 80, dtype=torch.float64)
@@ -309,9 +305,7 @@ def test_the_weighted_form_is_the_second_order_expansion() -> None:
     y, direction = numbers(0, 3, 1), numbers(-1, 1, 3)
     for background in (0.0, 4.0):
         exact, quadratic = Transmission(30.0, background), WeightedTransmission(30.0, background)
-        gaps = [
-            (exact(y + h * direction, y) / quadratic(y + h * direction, y) - 1).abs() for h in (1e-2, 1e-3)
-        ]
+        gaps = [(exact(y + h * direction, y) / quadratic(y + h * direction, y) - 1).abs() for h in (1e-2, 1e-3)]
         assert bool((gaps[1] < 0.2 * gaps[0]).all())
 
 

@@ -77,9 +77,7 @@ def test_errors_are_their_formulas() -> None:
     rmse = (flat - true).square().mean(1).sqrt()
     torch.testing.assert_close(NRMSE()(x, truth), rmse / (true.amax(1) - true.amin(1)))
     for metric, name in ((RelativeL2(), "euclidean"), (NRMSE(), "min-max")):
-        expected = per_image(
-            lambda t, i, n=name: skimage.metrics.normalized_root_mse(t, i, normalization=n), x, truth
-        )
+        expected = per_image(lambda t, i, n=name: skimage.metrics.normalized_root_mse(t, i, normalization=n), x, truth)
         torch.testing.assert_close(metric(x, truth), expected)
 
 
@@ -109,9 +107,7 @@ def test_the_perfect_image() -> None:
     _, truth = pair(2, 1, 16, 16)
     perfect = {PSNR: math.inf, SSIM: 1.0, NMSE: 0.0, NRMSE: 0.0, RelativeL2: 0.0}
     for metric in ALL:
-        torch.testing.assert_close(
-            metric(truth, truth), torch.full((2,), perfect[type(metric)], dtype=torch.float64)
-        )
+        torch.testing.assert_close(metric(truth, truth), torch.full((2,), perfect[type(metric)], dtype=torch.float64))
 
 
 # Matthews -----------------------------------------------------------------------------------------
@@ -123,9 +119,7 @@ def test_otsu_is_scikit_images() -> None:
         x = torch.randn((2, 900), generator=generator, dtype=torch.float64) + 3 * torch.randint(
             0, 2, (2, 900), generator=generator
         )
-        expected = torch.tensor(
-            [skimage.filters.threshold_otsu(row.numpy()) for row in x], dtype=torch.float64
-        )
+        expected = torch.tensor([skimage.filters.threshold_otsu(row.numpy()) for row in x], dtype=torch.float64)
         torch.testing.assert_close(otsu(x), expected, rtol=1e-9, atol=1e-12)
 
 

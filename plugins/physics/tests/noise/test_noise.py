@@ -116,13 +116,9 @@ def test_paired_fidelities_are_the_negative_log_likelihoods() -> None:
 
     likelihood_ratio(GaussianNoise(0.3), lambda m: torch.distributions.Normal(m, 0.3).log_prob(y))
     likelihood_ratio(LaplaceNoise(0.3), lambda m: torch.distributions.Laplace(m, 0.3).log_prob(y))
-    likelihood_ratio(
-        PoissonNoise(20.0), lambda m: torch.distributions.Poisson(20 * m).log_prob((20 * y).round())
-    )
+    likelihood_ratio(PoissonNoise(20.0), lambda m: torch.distributions.Poisson(20 * m).log_prob((20 * y).round()))
     n = 1000 * torch.exp(-y)
-    likelihood_ratio(
-        TransmissionNoise(1000.0), lambda m: n * torch.log(1000 * torch.exp(-m)) - 1000 * torch.exp(-m)
-    )
+    likelihood_ratio(TransmissionNoise(1000.0), lambda m: n * torch.log(1000 * torch.exp(-m)) - 1000 * torch.exp(-m))
     assert isinstance(GaussianNoise(0.3).fidelity(), L2)
     assert isinstance(LaplaceNoise(0.3).fidelity(), L1)
     assert isinstance(PoissonNoise().fidelity(), KullbackLeibler)

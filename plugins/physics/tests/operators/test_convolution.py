@@ -113,9 +113,7 @@ def test_kernels_are_nonnegative_odd_and_sum_to_one(kernel):
 
 def moments(kernel: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean `(row, column)` from the middle, and covariance."""
-    grid = torch.stack(
-        torch.meshgrid(*(torch.arange(n) - n // 2 for n in kernel.shape), indexing="ij")
-    ).double()
+    grid = torch.stack(torch.meshgrid(*(torch.arange(n) - n // 2 for n in kernel.shape), indexing="ij")).double()
     mean = (grid * kernel).sum((1, 2))
     centred = grid - mean[:, None, None]
     return mean, torch.einsum("iab,jab,ab->ij", centred, centred, kernel)

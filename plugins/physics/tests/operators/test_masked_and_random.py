@@ -92,9 +92,7 @@ def test_rows_are_orthonormal_and_seeded(ensemble):
 
 
 def test_hadamard_measures_the_mean():
-    y = CompressedSensing((8, 8), measurements=5, ensemble="hadamard").double()(
-        torch.ones(1, 1, 8, 8).double()
-    )
+    y = CompressedSensing((8, 8), measurements=5, ensemble="hadamard").double()(torch.ones(1, 1, 8, 8).double())
     torch.testing.assert_close(y, torch.tensor([[8.0, 0, 0, 0, 0]]).double())
 
 

@@ -79,9 +79,7 @@ class Ellipses(Dataset):
     ) -> None:
         check_counts(self, size=(size, 2), length=(length, 1))
         if distribution not in LAWS:
-            raise InputError(
-                f"Ellipses knows the distributions {', '.join(LAWS)}; {distribution!r} was given"
-            )
+            raise InputError(f"Ellipses knows the distributions {', '.join(LAWS)}; {distribution!r} was given")
         self.size, self.length, self.seed, self.law = size, length, seed, LAWS[distribution]
 
     def __len__(self) -> int:

@@ -47,9 +47,7 @@ class FastMRI(Dataset):
     a file that cannot be used, and where the centre of k-space is not fully observed.
     """
 
-    source = (
-        "Zbontar et al. 2018, fastMRI: an open dataset and benchmarks for accelerated MRI, arXiv:1811.08839"
-    )
+    source = "Zbontar et al. 2018, fastMRI: an open dataset and benchmarks for accelerated MRI, arXiv:1811.08839"
 
     @classmethod
     def examples(cls) -> tuple[dict, ...]:
@@ -88,9 +86,7 @@ class FastMRI(Dataset):
             raise InputError(f"{where} is zero everywhere or not finite")
         measurement = kspace * kept / peak
         operator = mri_operator(measurement, kept, self.maps, where)
-        return Sample(
-            f"{file.stem}[{number}]", None if truth is None else truth / peak, measurement, operator
-        )
+        return Sample(f"{file.stem}[{number}]", None if truth is None else truth / peak, measurement, operator)
 
     def _cropped(self, kspace: Tensor, undersampled: bool) -> tuple[Tensor, Tensor]:
         """k-space of the central part of the image, and what of it is observed."""
@@ -134,9 +130,7 @@ def _opened(file: Path) -> Any:
     if "kspace" not in volume or volume["kspace"].ndim not in (3, 4):
         keys = ", ".join(volume)
         volume.close()
-        raise InputError(
-            f"{file} has no dataset kspace (slices, coils, H, W) or (slices, H, W); it has {keys}"
-        )
+        raise InputError(f"{file} has no dataset kspace (slices, coils, H, W) or (slices, H, W); it has {keys}")
     return volume
 
 

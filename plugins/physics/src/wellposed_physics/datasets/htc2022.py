@@ -135,9 +135,7 @@ class _Scan:
         keys = [info.key for info in describe_file(self.path)]
         roots = sorted({k.partition(".")[0] for k in keys if k.endswith(".sinogram")})
         if len(roots) != 1:
-            raise InputError(
-                f"{self.path} is no file of HTC 2022: it has no struct with a sinogram and parameters"
-            )
+            raise InputError(f"{self.path} is no file of HTC 2022: it has no struct with a sinogram and parameters")
         return roots[0]
 
 
@@ -156,9 +154,7 @@ def _merged(scans: list[_Scan]) -> tuple[np.ndarray, np.ndarray]:
     again = np.flatnonzero(np.diff(angles) < _SAME_ANGLE) + 1
     for i in again:
         if np.abs(rows[i] - rows[i - 1]).max() > 0.05 * np.abs(rows[i]).max():
-            raise InputError(
-                f"{scans[0].path} and another file differ at {angles[i]:g}°: they show different objects"
-            )
+            raise InputError(f"{scans[0].path} and another file differ at {angles[i]:g}°: they show different objects")
     return np.delete(angles, again), np.delete(rows, again, axis=0)
 
 

@@ -69,6 +69,4 @@ def _channels_first(array: np.ndarray, where: object) -> np.ndarray:
         return np.moveaxis(colours, 2, 0)
     if array.ndim == 3 and array.shape[0] in (1, 3):
         return array
-    raise InputError(
-        f"{where} has the shape {array.shape}; an image is (H, W), (H, W, channels) or (1 or 3, H, W)"
-    )
+    raise InputError(f"{where} has the shape {array.shape}; an image is (H, W), (H, W, channels) or (1 or 3, H, W)")

@@ -93,9 +93,7 @@ def _kspace(path: Path, key: str | None, coil_axis: int) -> torch.Tensor:
     elif array.ndim == 3 and -3 <= coil_axis < 3:
         array = np.moveaxis(array, coil_axis, 0)
     else:
-        raise InputError(
-            f"{path}: k-space is (H, W) or (coils, H, W) with coil_axis in -3 … 2, not {array.shape}"
-        )
+        raise InputError(f"{path}: k-space is (H, W) or (coils, H, W) with coil_axis in -3 … 2, not {array.shape}")
     kspace = torch.from_numpy(np.array(array, dtype=np.complex64, order="C"))
     if not bool(torch.isfinite(kspace).all()):
         raise InputError(f"the k-space in {path} holds numbers that are not finite")

@@ -68,9 +68,7 @@ def thinned(mask: Tensor, pattern: Pattern | None, where: object) -> Tensor:
         return mask
     chosen = pattern((mask.shape[0], mask.shape[1])).bool()
     if chosen.shape != mask.shape:
-        raise InputError(
-            f"{where} has k-space of {tuple(mask.shape)}; the mask given is {tuple(chosen.shape)}"
-        )
+        raise InputError(f"{where} has k-space of {tuple(mask.shape)}; the mask given is {tuple(chosen.shape)}")
     left = mask & chosen
     if not bool(left.any()):
         raise InputError(f"{where}: the mask keeps none of the measured samples")

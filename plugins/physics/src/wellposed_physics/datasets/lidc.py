@@ -46,9 +46,7 @@ class LIDC(Dataset):
         if not self.path.is_dir():
             raise InputError(f"there is no folder {self.path}")
         self._order: dict[Path, list[Path]] = {}
-        self._places = [
-            (folder, i) for folder, count in _series_folders(self.path) for i in range(0, count, every)
-        ]
+        self._places = [(folder, i) for folder, count in _series_folders(self.path) for i in range(0, count, every)]
         if not self._places:
             raise InputError(f"{self.path} holds no folder of CT slices in DICOM")
 

@@ -123,18 +123,14 @@ def _line_integrals(intensity: np.ndarray, flat_field: float | str, path: Path) 
     """`−log(I/I₀)`, bins without counts interpolated along the detector."""
     flat = _border_median(intensity) if isinstance(flat_field, str) else flat_field
     if not flat > 0:
-        raise InputError(
-            f"{path}: the flat field, the intensity without object, must be positive; it is {flat:g}"
-        )
+        raise InputError(f"{path}: the flat field, the intensity without object, must be positive; it is {flat:g}")
     counted = intensity > 0
     integrals = -np.log(np.where(counted, intensity, flat) / flat)
     bins = np.arange(intensity.shape[1])
     for view in np.flatnonzero(~counted.all(1)):
         good = counted[view]
         if not good.any():
-            raise InputError(
-                f"{path}: view {view} counted nothing in any bin; are these line integrals already?"
-            )
+            raise InputError(f"{path}: view {view} counted nothing in any bin; are these line integrals already?")
         integrals[view] = np.interp(bins, bins[good], integrals[view, good])
     return integrals
 

@@ -59,9 +59,7 @@ class SkimageImages(Dataset):
             {"names": ["coffee"], "size": 16, "grayscale": False},
         )
 
-    def __init__(
-        self, names: Sequence[str] | None = None, size: int | None = None, grayscale: bool = True
-    ) -> None:
+    def __init__(self, names: Sequence[str] | None = None, size: int | None = None, grayscale: bool = True) -> None:
         self.names = list(FILES if names is None else names)
         unknown = [n for n in self.names if n not in FILES]
         if unknown or not self.names:

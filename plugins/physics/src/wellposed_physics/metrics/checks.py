@@ -50,6 +50,4 @@ def data_ranges(truth: Tensor, given: float | None, metric: object) -> Tensor:
 
 def check_data_range(data_range: float | None, metric: object) -> None:
     if data_range is not None and not 0 < data_range < float("inf"):
-        raise InputError(
-            f"{type(metric).__name__} takes a positive data_range or none; {data_range} was given"
-        )
+        raise InputError(f"{type(metric).__name__} takes a positive data_range or none; {data_range} was given")

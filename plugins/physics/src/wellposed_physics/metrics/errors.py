@@ -57,7 +57,5 @@ def _relative_energy(x: Tensor, truth: Tensor, metric: Metric) -> Tensor:
     whole = energy(truth)
     if bool((whole == 0).any()):
         index = int((whole == 0).nonzero()[0])
-        raise InputError(
-            f"{type(metric).__name__}: the true image {index} is 0 everywhere, no error is relative to it"
-        )
+        raise InputError(f"{type(metric).__name__}: the true image {index} is 0 everywhere, no error is relative to it")
     return energy(x - truth) / whole

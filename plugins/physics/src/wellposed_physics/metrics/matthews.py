@@ -67,7 +67,5 @@ def _binary(truth: Tensor) -> Tensor:
     """Where the truth is the larger of its two values, or its only one above 0; raises where there is a third."""
     low, high = truth.amin(1, keepdim=True), truth.amax(1, keepdim=True)
     if not bool(((truth == low) | (truth == high)).all()):
-        raise InputError(
-            "Matthews compares with a segmentation; the truth has more than two different values"
-        )
+        raise InputError("Matthews compares with a segmentation; the truth has more than two different values")
     return torch.where(high > low, truth == high, truth > 0)

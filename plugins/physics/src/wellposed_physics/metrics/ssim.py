@@ -56,9 +56,7 @@ class SSIM(Metric):
         check_pair(x, truth, self)
         size = _SIZE[self.window]
         if x.ndim < 3 or min(x.shape[2:]) < size:
-            raise InputError(
-                f"SSIM's {self.window} window has {size} pixels a side; an image is {tuple(x.shape[2:])}"
-            )
+            raise InputError(f"SSIM's {self.window} window has {size} pixels a side; an image is {tuple(x.shape[2:])}")
         x, truth = magnitudes(x).double(), magnitudes(truth).double()
         ranges = data_ranges(truth, self.data_range, self).reshape(-1, *([1] * (x.ndim - 1)))
         mean_x, mean_t, var_x, var_t, cov = self._moments(x, truth)

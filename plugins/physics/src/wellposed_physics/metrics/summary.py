@@ -39,7 +39,5 @@ def summarize(values: Tensor | Iterable[float]) -> Summary:
         raise InputError("there are no values to summarize")
     count = len(numbers)
     mean = math.fsum(numbers) / count if all(map(math.isfinite, numbers)) else sum(numbers) / count
-    spread = (
-        math.fsum((v - mean) ** 2 for v in numbers) / max(count - 1, 1) if math.isfinite(mean) else math.nan
-    )
+    spread = math.fsum((v - mean) ** 2 for v in numbers) / max(count - 1, 1) if math.isfinite(mean) else math.nan
     return Summary(mean, math.sqrt(spread), min(numbers), max(numbers), count)

@@ -35,8 +35,7 @@ class Birdcage(Pattern):
             raise InputError(f"Birdcage needs at least one coil; {coils} was given")
         if distance <= math.sqrt(2):
             raise InputError(
-                f"Birdcage wires must be outside the image, at a distance above √2 half-widths; "
-                f"{distance} was given"
+                f"Birdcage wires must be outside the image, at a distance above √2 half-widths; {distance} was given"
             )
         self.coils, self.distance = coils, distance
 

@@ -38,9 +38,7 @@ class Fourier(BufferedOperator):
             {"shape": [9, 14]},
         )
 
-    def __init__(
-        self, shape: tuple[int, int], mask: Pattern | Tensor | None = None, channels: int = 1
-    ) -> None:
+    def __init__(self, shape: tuple[int, int], mask: Pattern | Tensor | None = None, channels: int = 1) -> None:
         size = image_size(shape, self)
         space = Space((channels, *size), torch.complex64)
         super().__init__(space, space)

@@ -125,9 +125,7 @@ class RadialMask(Pattern):
 
     def __init__(self, lines: int | None = None, ratio: float | None = None) -> None:
         if (lines is None) == (ratio is None):
-            raise InputError(
-                "RadialMask takes either lines (a number of spokes) or ratio (kept over all points)"
-            )
+            raise InputError("RadialMask takes either lines (a number of spokes) or ratio (kept over all points)")
         if lines is not None and lines < 1:
             raise InputError(f"RadialMask needs at least one line; {lines} was given")
         if ratio is not None:
@@ -199,8 +197,7 @@ def _first_visit(size: tuple[int, int], lines: int) -> Tensor:
     direction = torch.stack([-angle.sin(), angle.cos()])
     direction = direction / direction.abs().amax(0)  # spokes end at the sides of the square [−1, 1]²
     row, column = (
-        torch.round(d[:, None] * reach * (n / 2)).long() + n // 2
-        for d, n in zip(direction, size, strict=True)
+        torch.round(d[:, None] * reach * (n / 2)).long() + n // 2 for d, n in zip(direction, size, strict=True)
     )
     inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
     place = torch.arange(row.numel(), dtype=torch.float64).view(row.shape)

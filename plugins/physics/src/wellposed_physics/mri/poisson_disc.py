@@ -89,8 +89,6 @@ def _throw(order: np.ndarray, distance: np.ndarray, limit: int) -> list[int]:
         top, left = max(row - reach, 0), max(column - reach, 0)
         bottom, right = min(row + reach + 1, height), min(column + reach + 1, width)
         offset_row, offset_column = top - row + reach, left - column + reach
-        disc = discs[tenths][
-            offset_row : offset_row + bottom - top, offset_column : offset_column + right - left
-        ]
+        disc = discs[tenths][offset_row : offset_row + bottom - top, offset_column : offset_column + right - left]
         taken[top:bottom, left:right] |= disc
     return accepted

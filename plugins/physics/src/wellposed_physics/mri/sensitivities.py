@@ -44,9 +44,7 @@ def espirit(
     """
     centre = _calibration(kspace, calibration)
     if not 1 <= kernel <= min(centre.shape[-2:]):
-        raise InputError(
-            f"the ESPIRiT kernel must have 1 to {min(centre.shape[-2:])} samples; {kernel} was given"
-        )
+        raise InputError(f"the ESPIRiT kernel must have 1 to {min(centre.shape[-2:])} samples; {kernel} was given")
     projection = _signal_projection(centre, kernel, threshold)
     local = _local_projection(projection, kernel, (kspace.shape[-2], kspace.shape[-1]))
     values, vectors = torch.linalg.eigh(local)

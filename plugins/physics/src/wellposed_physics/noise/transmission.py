@@ -32,9 +32,7 @@ class TransmissionNoise(Noise):
     def __init__(self, photons: float, background: float = 0.0) -> None:
         super().__init__()
         if not 0 < photons < float("inf"):
-            raise InputError(
-                f"photons, the number per bin without an object, is positive; {photons} was given"
-            )
+            raise InputError(f"photons, the number per bin without an object, is positive; {photons} was given")
         if not 0 <= background < float("inf"):
             raise InputError(f"background, in photons per bin, is ≥ 0; {background} was given")
         self.photons, self.background = float(photons), float(background)

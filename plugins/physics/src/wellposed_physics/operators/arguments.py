@@ -44,8 +44,7 @@ def binary_mask(
         )
     if per_sample and mask.shape[1] not in (1, channels):
         raise ShapeError(
-            f"{_name(owner)} has {channels} channels; a mask per sample has 1 or {channels}, not "
-            f"{mask.shape[1]}"
+            f"{_name(owner)} has {channels} channels; a mask per sample has 1 or {channels}, not {mask.shape[1]}"
         )
     chosen = mask != 0
     if mask.dtype != torch.bool and not bool((chosen.to(mask.dtype) == mask).all()):

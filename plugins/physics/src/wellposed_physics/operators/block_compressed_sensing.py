@@ -36,9 +36,7 @@ class BlockCompressedSensing(BufferedOperator):
     given.
     """
 
-    source = (
-        "Kulkarni et al. 2016, ReconNet, section 4; Zhang and Ghanem 2018, ISTA-Net, section 4 (protocol)"
-    )
+    source = "Kulkarni et al. 2016, ReconNet, section 4; Zhang and Ghanem 2018, ISTA-Net, section 4 (protocol)"
 
     @classmethod
     def examples(cls) -> tuple[dict, ...]:

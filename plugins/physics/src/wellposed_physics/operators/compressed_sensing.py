@@ -92,9 +92,7 @@ class CompressedSensing(LinearOperator):
 class SubsampledHadamard(BufferedOperator):
     """`Φ = R H P` of `CompressedSensing`, `(B, n) → (B, m)`."""
 
-    source = (
-        "Do et al. 2012, Fast and efficient compressive sensing using structurally random matrices, eq. 1"
-    )
+    source = "Do et al. 2012, Fast and efficient compressive sensing using structurally random matrices, eq. 1"
 
     def __init__(self, length: int, rows: int, seed: int) -> None:
         if length & (length - 1):

@@ -66,9 +66,7 @@ class Downsampling(BufferedOperator):
 
     def _forward(self, x: Tensor) -> Tensor:
         first = (self.factor - 1) // 2
-        return filtered(x, self.exact("transfer"))[
-            ..., first :: self.factor, first :: self.factor
-        ].contiguous()
+        return filtered(x, self.exact("transfer"))[..., first :: self.factor, first :: self.factor].contiguous()
 
     def _adjoint(self, y: Tensor) -> Tensor:
         first = (self.factor - 1) // 2

@@ -20,17 +20,13 @@ def walsh_hadamard(x: Tensor) -> Tensor:
     length = x.shape[-1]
     bits = length.bit_length() - 1
     if length != 1 << bits:
-        raise ShapeError(
-            f"the Walsh-Hadamard transform needs a length that is a power of 2; {length} was given"
-        )
+        raise ShapeError(f"the Walsh-Hadamard transform needs a length that is a power of 2; {length} was given")
     result, right = x.reshape(-1, length), 1
     while bits:
         radix = min(bits, _RADIX_BITS)
         factor = sylvester(radix, x)
         result = (
-            factor @ result.reshape(-1, 1 << radix, right)
-            if right > 1
-            else result.reshape(-1, 1 << radix) @ factor
+            factor @ result.reshape(-1, 1 << radix, right) if right > 1 else result.reshape(-1, 1 << radix) @ factor
         )
         right <<= radix
         bits -= radix
