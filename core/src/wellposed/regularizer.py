@@ -106,9 +106,13 @@ class Regularizer(Component, nn.Module):
         return None
 
     def prox_conjugate(self, p: Tensor, step: float | Tensor) -> Tensor:
-        """Proximal map of `step·R*`, by Moreau: `p − s·prox_{R/s}(p/s)`."""
+        """Proximal map of `step·R*`, by Moreau: `p − s·prox_{R/s}(p/s)`.
+
+        Written as a multiple of a difference, which is exactly 0 where the inner map changes nothing.
+        """
         s = per_sample(step, p)
-        return p - s * self.prox(p / s, 1.0 / step)
+        scaled = p / s
+        return s * (scaled - self.prox(scaled, 1.0 / step))
 
     def smoothness_on(self, x: Tensor) -> float | None:
         """Lipschitz constant of `grad` on images like `x`; for those that depend on the dimension."""
@@ -188,6 +192,18 @@ class Weighted(Regularizer):
     def conjugate(self, p: Tensor) -> Tensor | None:
         value = self.regularizer.conjugate(p / per_sample(self.weight, p))
         return None if value is None else self.weight * value
+
+    def prox_conjugate(self, p: Tensor, step: float | Tensor) -> Tensor:
+        """`w·prox_{(s/w)·R*}(p/w)`, so that a projection stays one; 0 for weight 0."""
+        if not isinstance(self.weight, Tensor):
+            if self.weight == 0:
+                return torch.zeros_like(p)
+            return self.weight * self.regularizer.prox_conjugate(p / self.weight, step / self.weight)
+        positive = self.weight > 0
+        weight = torch.where(positive, self.weight, 1.0)
+        column = per_sample(weight, p)
+        inner = column * self.regularizer.prox_conjugate(p / column, step / weight)
+        return torch.where(torch.as_tensor(per_sample(positive, p)), inner, 0.0)
 
     def split(self) -> list[Term]:
         return [Term(Weighted(t.functional, self.weight), t.analysis) for t in self.regularizer.split()]

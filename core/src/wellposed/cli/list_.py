@@ -85,7 +85,8 @@ def _print(objects: list[dict[str, Any]]) -> None:
     for kind in dict.fromkeys(row["kind"] for row in objects):
         rows = [row for row in objects if row["kind"] == kind]
         providers = ", ".join(dict.fromkeys(row["distribution"] for row in rows))
-        typer.echo(typer.style(kind.upper(), bold=True) + typer.style(f"  {providers}", dim=True))
+        shown = _cropped(f"  {providers}", width - len(kind))
+        typer.echo(typer.style(kind.upper(), bold=True) + typer.style(shown, dim=True))
         for row in rows:
             name = f"  {row['name']}".ljust(indent)
             text = "cannot be used, see below" if row["error"] else _sentence(row["summary"])

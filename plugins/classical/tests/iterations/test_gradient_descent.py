@@ -7,16 +7,16 @@ from dataclasses import replace
 import pytest
 import torch
 from torch import nn
-from wellposed_classical.iterations.fista import FISTA
-from wellposed_classical.iterations.gradient_descent import GradientDescent
-from wellposed_classical.regularizers.l1 import L1Norm
-from wellposed_classical.regularizers.smoothed_total_variation import SmoothedTotalVariation
-from wellposed_classical.regularizers.tikhonov import Tikhonov
 
 from wellposed import CompositionError, InputError, Problem, Stop, Verdict, solve
 from wellposed.space import norm
 from wellposed.stopping import CertifiedAccuracy
 from wellposed.testing.doubles import SaturatingOperator
+from wellposed_classical.iterations.fista import FISTA
+from wellposed_classical.iterations.gradient_descent import GradientDescent
+from wellposed_classical.regularizers.l1 import L1Norm
+from wellposed_classical.regularizers.smoothed_total_variation import SmoothedTotalVariation
+from wellposed_classical.regularizers.tikhonov import Tikhonov
 
 
 def ridge_solution(operator, y, alpha):

@@ -6,6 +6,10 @@ import math
 
 import pytest
 import torch
+
+from wellposed import CompositionError, Problem, Stop, solve
+from wellposed.space import norm
+from wellposed.stopping import CertifiedAccuracy
 from wellposed_classical.iterations.fista import FISTA
 from wellposed_classical.iterations.proximal_gradient import ProximalGradient
 from wellposed_classical.regularizers.box import Nonnegativity
@@ -13,10 +17,6 @@ from wellposed_classical.regularizers.l1 import L1Norm
 from wellposed_classical.regularizers.smoothed_total_variation import SmoothedTotalVariation
 from wellposed_classical.regularizers.tikhonov import Tikhonov
 from wellposed_classical.regularizers.total_variation import TotalVariation
-
-from wellposed import CompositionError, Problem, Stop, solve
-from wellposed.space import norm
-from wellposed.stopping import CertifiedAccuracy
 
 BOTH = pytest.mark.parametrize("iteration", [ProximalGradient(), FISTA(), FISTA(restart=False)])
 

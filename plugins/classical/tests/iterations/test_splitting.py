@@ -5,6 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
+
+from wellposed import CompositionError, InputError, Problem, Stop, solve
+from wellposed.recipes.builder import construct
+from wellposed.registry import component
+from wellposed.space import norm
+from wellposed.stopping import CertifiedAccuracy, DualityGap, RelativeChange
+from wellposed.testing.doubles import SaturatingOperator
 from wellposed_classical.iterations.admm import ADMM
 from wellposed_classical.iterations.balance import trust
 from wellposed_classical.iterations.fista import FISTA
@@ -15,11 +22,6 @@ from wellposed_classical.regularizers.l1 import L1Norm
 from wellposed_classical.regularizers.smoothed_total_variation import SmoothedTotalVariation
 from wellposed_classical.regularizers.tikhonov import Tikhonov
 from wellposed_classical.regularizers.total_variation import TotalVariation
-
-from wellposed import CompositionError, InputError, Problem, Stop, solve
-from wellposed.registry import component
-from wellposed.space import norm
-from wellposed.stopping import CertifiedAccuracy, DualityGap, RelativeChange
 
 BOTH = pytest.mark.parametrize("iteration", [PDHG(), ADMM(), PDHG(0.3, relaxation=1.0), ADMM(0.5)])
 ADAPTIVE = pytest.mark.parametrize("iteration", [PDHG(), ADMM()])
@@ -53,7 +55,7 @@ def test_isometries_act_as_the_identity_does(dense, normal, fidelity, iteration)
 @BOTH
 def test_lasso_fulfils_its_optimality_conditions(dense, normal, fidelity, iteration) -> None:
     problem = Problem(dense(normal(12, 8)), normal(3, 12, seed=1), fidelity("l2"), 0.8 * L1Norm())
-    x = solve(problem, iteration, stop=Stop(1500)).x
+    x = solve(problem, iteration, stop=Stop(500)).x
     slope = problem.data_gradient(x)
     torch.testing.assert_close(x, torch.sgn(x - slope) * ((x - slope).abs() - 0.8).clamp_min(0), atol=1e-7, rtol=1e-7)
     if isinstance(iteration, ADMM):
@@ -63,14 +65,14 @@ def test_lasso_fulfils_its_optimality_conditions(dense, normal, fidelity, iterat
 @BOTH
 @pytest.mark.parametrize("name", ["l2", "l1", "kullback-leibler"])
 def test_both_agree_for_every_fidelity(dense, normal, fidelity, iteration, name) -> None:
-    matrix = normal(14, 9).abs()
-    y = matrix @ normal(9, 3, seed=1).abs() + 0.1 * normal(14, 3, seed=2).abs()
+    matrix = torch.eye(9, dtype=torch.float64) + 0.15 * normal(9, 9).abs()
+    y = matrix @ normal(9, 3, seed=1).abs() + 0.1 * normal(9, 3, seed=2).abs()
     regularizer = 0.2 * TotalVariation() + Nonnegativity()
     problem = Problem(dense(matrix, (1, 3, 3)), y.mT, fidelity(name), regularizer)
-    reference = solve(problem, PDHG(), stop=Stop(6000)).x
-    x = solve(problem, iteration, stop=Stop(3000)).x
+    reference = solve(problem, PDHG(), stop=Stop(1500)).x
+    x = solve(problem, iteration, stop=Stop(500)).x
     # ℓ1 fits and total variation have flat minima: the objective is what must agree.
-    torch.testing.assert_close(problem.objective(x), problem.objective(reference), rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(problem.objective(x), problem.objective(reference), rtol=1e-5, atol=1e-6)
     assert bool((x >= 0).all())
 
 
@@ -87,8 +89,8 @@ def test_complex_images(dense, normal, fidelity, iteration) -> None:
     problem = Problem(
         dense(matrix, (1, 3, 3)), normal(2, 12, dtype=torch.complex128, seed=1), fidelity("l2"), TotalVariation()
     )
-    x = solve(problem, iteration, stop=Stop(3000)).x
-    reference = solve(problem, FISTA(), stop=Stop(300)).x  # total variation's own proximal map
+    x = solve(problem, iteration, stop=Stop(500)).x
+    reference = solve(problem, FISTA(), stop=Stop(200)).x  # total variation's own proximal map
     assert x.is_complex()
     torch.testing.assert_close(problem.objective(x), problem.objective(reference), rtol=1e-5, atol=1e-5)
 
@@ -96,13 +98,10 @@ def test_complex_images(dense, normal, fidelity, iteration) -> None:
 @pytest.mark.parametrize("name", ["identity", "convolution", "inpainting", "fourier"])
 def test_admm_uses_closed_forms_of_operators(normal, fidelity, name) -> None:
     cls = component("operators", name)
-    example = next(iter(cls.examples()))
-    from wellposed.recipes.builder import construct
-
-    operator = construct(cls, example).double()
+    operator = construct(cls, next(iter(cls.examples()))).double()
     y = operator(operator.domain.randn(2, torch.Generator().manual_seed(0), torch.float64))
     problem = Problem(operator, y, fidelity("l2"), 0.3 * L1Norm())
-    first, second = solve(problem, ADMM(), stop=Stop(300)).x, solve(problem, FISTA(), stop=Stop(800)).x
+    first, second = solve(problem, ADMM(), stop=Stop(150)).x, solve(problem, FISTA(), stop=Stop(400)).x
     torch.testing.assert_close(problem.objective(first), problem.objective(second), rtol=1e-7, atol=1e-7)
 
 
@@ -118,14 +117,14 @@ def test_admm_uses_closed_forms_of_operators(normal, fidelity, name) -> None:
 @pytest.mark.parametrize("name", ["l2", "l1"])
 def test_duality_gap_bounds_the_suboptimality(dense, normal, fidelity, regularizer, exact, name) -> None:
     checked = 0
-    for seed in range(3):
-        operator = dense(normal(12, 9, seed=seed), (1, 3, 3))
-        problem = Problem(operator, normal(12, 12, seed=seed + 9), fidelity(name), regularizer)
-        best = solve(problem, PDHG(), stop=Stop(4000)).x
+    for seed in range(2):
+        operator = dense(torch.eye(9, dtype=torch.float64) + 0.2 * normal(9, 9, seed=seed), (1, 3, 3))
+        problem = Problem(operator, normal(30, 9, seed=seed + 9), fidelity(name), regularizer)
+        best = solve(problem, PDHG(), stop=Stop(1500)).x
         minimum = problem.objective(best)
         iteration = PDHG()
         state = iteration.init(problem)
-        for count in range(1, 401):
+        for count in range(1, 201):
             state = iteration.step(problem, state)
             if count % 20 == 0:
                 gap = iteration.duality_gap(problem, state)
@@ -147,9 +146,9 @@ def test_error_bound_holds_where_the_primal_function_is_strongly_convex(dense, n
     ]
     for problem in problems:
         iteration = PDHG()
-        exact = solve(problem, iteration, stop=Stop(6000)).x
+        exact = solve(problem, iteration, stop=Stop(1500)).x
         state = iteration.init(problem)
-        for count in range(1, 201):
+        for count in range(1, 101):
             state = iteration.step(problem, state)
             if count % 10 == 0:
                 assert bool((iteration.error_bound(problem, state) >= norm(state.image - exact) - 1e-10).all())
@@ -214,7 +213,7 @@ def test_relative_change_does_not_stop_before_the_image_moved(dense, normal, fid
     # The first image is zero, as the start is: a large threshold keeps it there for a while.
     problem = Problem(dense(normal(12, 8)), 5 * normal(1, 12, seed=1), fidelity("l2"), 3.0 * L1Norm())
     solution = solve(problem, iteration, stop=Stop(3000, [RelativeChange(1e-7)]))
-    reference = solve(problem, FISTA(), stop=Stop(3000)).x
+    reference = solve(problem, FISTA(), stop=Stop(500)).x
     torch.testing.assert_close(solution.require(), reference, rtol=1e-4, atol=1e-4)
     assert float(norm(reference)) > 0
 
@@ -222,14 +221,12 @@ def test_relative_change_does_not_stop_before_the_image_moved(dense, normal, fid
 def test_duality_gap_stops_the_driver(dense, normal, fidelity) -> None:
     problem = Problem(dense(normal(12, 8)), normal(3, 12), fidelity("l2"), 0.1 * L1Norm() + Box(-2.0, 2.0))
     solution = solve(problem, PDHG(), stop=Stop(5000, [DualityGap(1e-6)], every=10))
-    minimum = problem.objective(solve(problem, PDHG(), stop=Stop(5000)).x)
+    minimum = problem.objective(solve(problem, PDHG(), stop=Stop(1500)).x)
     assert bool((problem.objective(solution.require()) <= minimum * (1 + 1e-6)).all())
 
 
 @BOTH
 def test_what_cannot_be_split_or_is_not_linear_is_refused(dense, normal, fidelity, iteration) -> None:
-    from wellposed.testing.doubles import SaturatingOperator
-
     problem = Problem(dense(normal(6, 4), (1, 2, 2)), normal(1, 6), fidelity("l2"), SmoothedTotalVariation())
     with pytest.raises(CompositionError, match="needs a regularizer with split"):
         iteration.check(problem)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import Tensor
+
+from wellposed import CompositionError, InputError, LinearOperator, Operator, Space, Verdict
+from wellposed.fidelity import Unstated
+from wellposed.problem import Problem
 from wellposed_classical.solvers.filtered_backprojection import FilteredBackprojection
 from wellposed_classical.solvers.pseudo_inverse import PseudoInverse
 from wellposed_classical.solvers.tikhonov_direct import TikhonovDirect
 from wellposed_classical.solvers.truncated_svd import TruncatedSVD
 from wellposed_classical.solvers.zero_filled import ZeroFilled
-
-from wellposed import CompositionError, InputError, LinearOperator, Operator, Space, Verdict
-from wellposed.fidelity import Unstated
-from wellposed.problem import Problem
 
 
 class Dense(LinearOperator):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from torch import Tensor
+
 from wellposed import InputError, Operator, Problem
 from wellposed.solver import DirectSolver
 

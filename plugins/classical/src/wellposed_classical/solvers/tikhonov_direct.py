@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from torch import Tensor
+
 from wellposed import InputError, Operator, Problem
 from wellposed.solver import DirectSolver
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+
 from wellposed import InputError, LinearOperator, Operator, Problem
 from wellposed.solver import DirectSolver
 
