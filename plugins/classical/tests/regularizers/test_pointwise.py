@@ -43,7 +43,8 @@ def test_prox_of_numbers_against_a_search(regularizer: Regularizer, step: float)
 
 
 @pytest.mark.parametrize(
-    "regularizer", [L1Norm(), GroupNorm((1,)), GroupNorm((1, 2)), Huber(0.3), Tikhonov(), Box(-0.4, 0.9), Box(upper=0.2)]
+    "regularizer",
+    [L1Norm(), GroupNorm((1,)), GroupNorm((1, 2)), Huber(0.3), Tikhonov(), Box(-0.4, 0.9), Box(upper=0.2)],
 )
 def test_moreau_and_fenchel(regularizer: Regularizer) -> None:
     x, steps = randn(3, 2, 3, 4), torch.tensor([0.1, 0.5, 2.0], dtype=torch.float64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -36,21 +37,26 @@ def denoise(
 
 @dataclass(frozen=True)
 class Normalised:
-    """`image = (y − mean)/scale`: the weight becomes 1 and constants cost no digits."""
+    """`image = (y − trend)/scale`: the weight becomes 1, and the trend, which is free, costs no digits."""
 
     image: Tensor
-    mean: Tensor
+    trend: Tensor
     scale: Tensor
     finite: Tensor
 
     def restore(self, solution: Tensor, y: Tensor, weight: Tensor) -> Tensor:
-        image = torch.addcmul(self.mean.expand_as(y), solution, self.scale)
+        image = torch.addcmul(self.trend.expand_as(y), solution, self.scale)
         image = torch.where((weight > 0).reshape(self.scale.shape), image, y)
         return torch.where(self.finite, image, torch.nan)
 
 
-def normalise(y: Tensor, weight: Tensor) -> Normalised:
-    """Images scaled for a positively homogeneous functional that ignores constants.
+def mean_of(y: Tensor) -> Tensor:
+    """The mean over the spatial axes."""
+    return y.mean(dim=tuple(range(2, y.ndim)), keepdim=True)
+
+
+def normalise(y: Tensor, weight: Tensor, trend_of: Callable[[Tensor], Tensor] = mean_of) -> Normalised:
+    """Images scaled for a positively homogeneous functional that ignores what `trend_of` gives.
 
     The scale is the weight where it matters. Below, pixels move by a few weights, here by less than a
     rounding. Above, the solution is the same for every weight beyond the peak times the number of pixels.
@@ -58,12 +64,15 @@ def normalise(y: Tensor, weight: Tensor) -> Normalised:
     column = (-1, *[1] * (y.ndim - 1))
     finite = torch.isfinite(y).flatten(1).all(1).reshape(column)
     safe = torch.where(finite, y, 0.0)
-    mean = safe.mean(dim=tuple(range(2, y.ndim)), keepdim=True)
-    centred = safe - mean
+    trend = trend_of(safe)
+    centred = safe - trend
     peak = centred.abs().flatten(1).amax(1)
-    tiny = 1e-3 * torch.finfo(y.dtype).eps
-    scale = torch.where(peak > 0, weight.clamp(min=tiny * peak, max=peak * y[0].numel()), 1.0).reshape(column)
-    return Normalised(centred.div_(scale), mean, scale, finite)
+    eps = torch.finfo(y.dtype).eps
+    # An image that is its trend but for rounding has nothing to denoise.
+    peak = torch.where(peak > 8 * eps * safe.abs().flatten(1).amax(1), peak, 0.0)
+    centred = torch.where((peak > 0).reshape(column), centred, 0.0)
+    scale = torch.where(peak > 0, weight.clamp(min=1e-3 * eps * peak, max=peak * y[0].numel()), 1.0).reshape(column)
+    return Normalised(centred.div_(scale), trend, scale, finite)
 
 
 def _engine_for(y: Tensor) -> type[Any]:

@@ -13,31 +13,29 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 
-from ..differences import Differences
 from .batch import Solved
-from .step_sizes import Coupling, Steps
+from .step_sizes import Coupling
+from .torch_engine import TorchEngine
 
 #: The derivative converges after the iterate; it is carried this many times as far.
 _FURTHER = 3
 
-#: `solve(y, weight)`, and `iterate(y, count)`: the estimate for weight 1 after `count` iterations that
-#: write nothing in place.
+#: `solve(y, weight)`, and `derivative(y, v, count)`: `J(y) v` for weight 1, by `count` iterations.
 Solve = Callable[[Tensor, Tensor], Solved]
-Iterate = Callable[[Tensor, int], Tensor]
+Derivative = Callable[[Tensor, Tensor, int], Tensor]
 
 
-def differentiable_prox(y: Tensor, weight: Tensor, solve: Solve, iterate: Iterate) -> tuple[Tensor, Tensor]:
+def differentiable_prox(y: Tensor, weight: Tensor, solve: Solve, derivative: Derivative) -> tuple[Tensor, Tensor]:
     """`solve(y, weight)` as `(image, gap)`, differentiable once in both arguments."""
-    return _Proximal.apply(y, weight, solve, iterate)  # type: ignore[no-any-return]
+    return _Proximal.apply(y, weight, solve, derivative)  # type: ignore[no-any-return]
 
 
 class _Proximal(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, y: Tensor, weight: Tensor, solve: Solve, iterate: Iterate) -> tuple[Tensor, Tensor]:
+    def forward(ctx: Any, y: Tensor, weight: Tensor, solve: Solve, derivative: Derivative) -> tuple[Tensor, Tensor]:
         solved = solve(y, weight)
-        ctx.iterate, ctx.count = iterate, solved.iterations
+        ctx.derivative, ctx.iterations = derivative, solved.iterations
         ctx.save_for_backward(y, weight, solved.results[0])
         ctx.mark_non_differentiable(solved.gap)
         return solved.results[0], solved.gap
@@ -49,34 +47,46 @@ class _Proximal(torch.autograd.Function):
         column = (-1, *[1] * (y.ndim - 1))
         works = (weight > 0).reshape(column)
         scale = torch.where(works, weight.reshape(column), 1.0)
-        along = directional_derivative(y / scale, grads[0], ctx.iterate, _FURTHER * int(ctx.count.max()))
+        along = ctx.derivative(y / scale, grads[0], _FURTHER * int(ctx.iterations.max()))
         on_y = torch.where(works, along, grads[0])
         on_weight = ((grads[0] * image - on_y * y) / scale).flatten(1).sum(1)
         return on_y, on_weight, None, None
 
 
-def directional_derivative(y: Tensor, v: Tensor, iterate: Iterate, count: int) -> Tensor:
-    """`J(y) v` for weight 1, by `count` iterations and their forward derivative."""
-    with torch.no_grad(), forward_ad.dual_level():
-        x = iterate(forward_ad.make_dual(y, v.contiguous()), count)
-        tangent = forward_ad.unpack_dual(x).tangent
-        return torch.zeros_like(y) if tangent is None else tangent
+def total_variation_derivative(coupling: Coupling) -> Derivative:
+    """`J(y) v` of denoising by total variation with weight 1."""
+
+    def derivative(y: Tensor, v: Tensor, count: int) -> Tensor:
+        engine = _TangentEngine(torch.cat([y, v]), coupling)
+        engine.iterate(count)
+        return engine.image[len(y) :]
+
+    return derivative
 
 
-def total_variation_iterate(coupling: Coupling) -> Iterate:
-    """The iteration of `step_sizes` with a new tensor for every result."""
+class _TangentEngine(TorchEngine):
+    """The iteration and its derivative in one batch of twice the size.
 
-    def iterate(y: Tensor, count: int) -> Tensor:
-        gradient = Differences()
-        x = ahead = y
-        p = torch.zeros_like(gradient(y))
-        for step in Steps(y.ndim - 2).take(count):
-            p = p + step.sigma * gradient(ahead)
-            squares = p.square().sum((1, 2) if coupling == "isotropic" else 2, keepdim=True)
-            p = p * squares.clamp_min(1).rsqrt()
-            change = y - gradient.adjoint(p) - x
-            ahead = x + step.extrapolate * change
-            x = x + step.relax * change
-        return x
+    Linear operations act on values and tangents alike; the projection alone tells them apart.
+    """
 
-    return iterate
+    def _project(self) -> None:
+        for fields in [self.fields] if self.isotropic else [[field] for field in self.fields]:
+            self._project_group(fields)
+
+    def _project_group(self, fields: list[Tensor]) -> None:
+        halves = [field.chunk(2) for field in fields]
+        squares = torch.stack([value.square().sum(1, keepdim=True) for value, _ in halves]).sum(0)
+        products = torch.stack([(value * tangent).sum(1, keepdim=True) for value, tangent in halves]).sum(0)
+        scale, radial = projection_derivative(squares, products)
+        for value, tangent in halves:
+            tangent.addcmul_(value, radial, value=-1).mul_(scale)
+            value.mul_(scale)
+
+
+def projection_derivative(squares: Tensor, products: Tensor) -> tuple[Tensor, Tensor]:
+    """`(a, b)` such that `a·p` is the projection of `p` onto the unit ball and `a·(t − b·p)` its derivative along `t`.
+
+    `squares` is `|p|²` and `products` `<p, t>`: outside the ball the radial part of the tangent is lost.
+    """
+    return squares.clamp_min(1).rsqrt(), torch.where(squares > 1, products / squares, 0.0)

@@ -14,13 +14,13 @@ import math
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 
 from ..differences import Differences
 from ..magnitude import squared_magnitude
 from ..symmetric_differences import SymmetricDifferences
 from .batch import Solved, solve_batch
-from .denoise import normalise
+from .denoise import mean_of, normalise
+from .derivative import Derivative, projection_derivative
 
 _RELAXATION = 1.8
 #: Primal over dual step sizes, in units of the mean size of the gradient.
@@ -45,20 +45,20 @@ def second_order_variation(
 
 def denoise_second_order(y: Tensor, weight: Tensor, ratio: float, tolerance: float, limit: int) -> Solved:
     """`argmin_x ½‖x − y‖² + weight·TGV(x)` for real images `(N, J, *spatial)`, weights `(N,)`."""
-    scaled = normalise(y, weight)
+    scaled = normalise(y, weight, _affine_fit)
     solved = solve_batch(_DenoiseEngine(scaled.image, ratio), tolerance, limit)
     return Solved((scaled.restore(solved.results[0], y, weight),), solved.gap, solved.iterations)
 
 
-def second_order_iterate(ratio: float):  # type: ignore[no-untyped-def]
-    """The denoising iteration for weight 1 as a function of the image, for `derivative`."""
+def second_order_derivative(ratio: float) -> Derivative:
+    """`J(y) v` of `denoise_second_order` with weight 1."""
 
-    def iterate(y: Tensor, count: int) -> Tensor:
-        engine = _DenoiseEngine(y, ratio)
+    def derivative(y: Tensor, v: Tensor, count: int) -> Tensor:
+        engine = _TangentEngine(y, v, ratio)
         engine.iterate(count)
-        return engine.image
+        return engine.image[len(y) :]
 
-    return iterate
+    return derivative
 
 
 class _ValueEngine:
@@ -78,8 +78,8 @@ class _ValueEngine:
             shrink = (lengths - self.tau).clamp_min(0) / lengths.clamp_min(self.tau)
             self.estimate = self.gradient + away * shrink
             self.dual = _ball(self.q + self.sigma * _SYMMETRIC(2 * self.estimate - self.w), self.ratio)
-            self.w = torch.lerp(self.w, self.estimate, _RELAXATION)
-            self.q = torch.lerp(self.q, self.dual, _RELAXATION)
+            self.w = _relaxed(self.w, self.estimate)
+            self.q = _relaxed(self.q, self.dual)
 
     def result(self) -> tuple[Tensor, ...]:
         return self._value(), self._field()
@@ -112,7 +112,7 @@ class _DenoiseEngine:
         self.q = self.dual = torch.zeros_like(_SYMMETRIC(gradient))
         # ‖(∇x − w, Ew)‖² ≤ 3/2·4d·‖x‖² + (3 + 4d)·‖w‖², at most 12 in two dimensions.
         norm = math.sqrt(4 * gradient.shape[1] + 4)
-        size = _mean_length(forward_ad.unpack_dual(gradient).primal)
+        size = _mean_length(gradient)
         self.first_order = size * y[0, 0].numel()
         balance = _column((_DENOISE_BALANCE * size).clamp(1e-3, 1e6), y)
         self.tau, self.sigma = balance / norm, 1 / (balance * norm)
@@ -124,12 +124,12 @@ class _DenoiseEngine:
             self.image = (self.x + tau * (self.data - _GRADIENT.adjoint(self.p))) / (1 + tau)
             self.field = self.w + tau_field * (self.p - _SYMMETRIC.adjoint(self.q))
             ahead = 2 * self.field - self.w
-            p = _ball(self.p + sigma_field * (_GRADIENT(2 * self.image - self.x) - ahead), 1.0)
-            self.dual = _ball(self.q + sigma_field * _SYMMETRIC(ahead), self.ratio)
-            self.x = torch.lerp(self.x, self.image, _RELAXATION)
-            self.w = torch.lerp(self.w, self.field, _RELAXATION)
-            self.p = torch.lerp(self.p, p, _RELAXATION)
-            self.q = torch.lerp(self.q, self.dual, _RELAXATION)
+            p = self._ball(self.p + sigma_field * (_GRADIENT(2 * self.image - self.x) - ahead), 1.0)
+            self.dual = self._ball(self.q + sigma_field * _SYMMETRIC(ahead), self.ratio)
+            self.x = _relaxed(self.x, self.image)
+            self.w = _relaxed(self.w, self.field)
+            self.p = _relaxed(self.p, p)
+            self.q = _relaxed(self.q, self.dual)
 
     def result(self) -> tuple[Tensor, ...]:
         return (self.image,)
@@ -149,9 +149,43 @@ class _DenoiseEngine:
         t = torch.minimum(feasible, linear / quadratic).nan_to_num().clamp_min(0)
         return t * linear - 0.5 * t.square() * quadratic
 
+    def _ball(self, p: Tensor, radius: float) -> Tensor:
+        return _ball(p, radius)
+
     def keep(self, index: Tensor) -> None:
         for name in ("data", "x", "image", "w", "field", "p", "q", "dual", "tau", "sigma", "first_order"):
             setattr(self, name, getattr(self, name)[index])
+
+
+class _TangentEngine(_DenoiseEngine):
+    """The iteration and its derivative in one batch of twice the size: linear operations act on both alike."""
+
+    def __init__(self, y: Tensor, v: Tensor, ratio: float) -> None:
+        super().__init__(torch.cat([y, v]), ratio)
+        # The step sizes are those of the value.
+        self.tau, self.sigma = (torch.cat([steps[: len(y)]] * 2) for steps in (self.tau, self.sigma))
+
+    def _ball(self, p: Tensor, radius: float) -> Tensor:
+        value, tangent = (p / radius).chunk(2)
+        products = (value * tangent).sum((1, 2), keepdim=True)
+        scale, radial = projection_derivative(squared_magnitude(value, (1, 2)), products)
+        return torch.cat([scale * value, scale * (tangent - radial * value)]) * radius
+
+
+def _affine_fit(y: Tensor) -> Tensor:
+    """The affine image nearest to each `(N, J)` plane; the variation does not see it."""
+    fit = mean_of(y)
+    for axis in range(2, y.ndim):
+        n = y.shape[axis]
+        ramp = torch.arange(n, dtype=y.dtype, device=y.device) - (n - 1) / 2
+        ramp = ramp.reshape(-1, *[1] * (y.ndim - 1 - axis))
+        if n > 1:
+            fit = fit + mean_of(y * ramp) / ramp.square().mean() * ramp
+    return fit
+
+
+def _relaxed(old: Tensor, new: Tensor) -> Tensor:
+    return old + _RELAXATION * (new - old)
 
 
 def _length(p: Tensor) -> Tensor:

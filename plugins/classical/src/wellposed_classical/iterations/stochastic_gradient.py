@@ -129,7 +129,9 @@ class StochasticGradient(Iteration[StochasticState]):
         return reciprocal(total) * (0.5 if self.variance_reduction else 1.0)
 
     def _order(self, epoch: int) -> list[int]:
-        generator = torch.Generator().manual_seed((self.seed << 32) + epoch)
+        # The generator reads 32 bits of its seed; the multipliers spread both numbers over them.
+        mixed = (0x9E3779B1 * self.seed + 0x85EBCA77 * epoch) % 2**32
+        generator = torch.Generator().manual_seed(mixed)
         return torch.randperm(self.blocks, generator=generator).tolist()
 
     def _blocks(self, problem: Problem, like: Tensor) -> list[RowBlock]:

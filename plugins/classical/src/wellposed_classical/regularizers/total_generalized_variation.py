@@ -12,7 +12,7 @@ from wellposed import InputError, Regularizer
 from ..differences import Differences
 from ..inner_solvers.batch import warn_of_limit
 from ..inner_solvers.derivative import differentiable_prox
-from ..inner_solvers.second_order import denoise_second_order, second_order_iterate, second_order_variation
+from ..inner_solvers.second_order import denoise_second_order, second_order_derivative, second_order_variation
 from ..magnitude import per_image
 from .planes import from_planes, plane_weights, to_planes
 
@@ -70,7 +70,7 @@ class TotalGeneralizedVariation(Regularizer):
         who = "the proximal map of total generalised variation"
         planes, weights = to_planes(x, False, who), plane_weights(step, x, False)
         solve = partial(denoise_second_order, ratio=self.ratio, tolerance=self.tolerance, limit=self.limit)
-        image, gap = differentiable_prox(planes, weights, solve, second_order_iterate(self.ratio))
+        image, gap = differentiable_prox(planes, weights, solve, second_order_derivative(self.ratio))
         warn_of_limit(who, gap, self.tolerance, self.limit)
         return from_planes(image, x)
 

@@ -13,7 +13,7 @@ from wellposed.regularizer import Term
 from ..differences import Differences
 from ..inner_solvers.batch import warn_of_limit
 from ..inner_solvers.denoise import denoise
-from ..inner_solvers.derivative import differentiable_prox, total_variation_iterate
+from ..inner_solvers.derivative import differentiable_prox, total_variation_derivative
 from ..inner_solvers.step_sizes import Coupling
 from ..magnitude import magnitude, per_image
 from .group_norm import GroupNorm
@@ -73,7 +73,7 @@ class TotalVariation(Regularizer):
         joint, who = self.channels == "joint", "the proximal map of total variation"
         planes, weights = to_planes(x, joint, who), plane_weights(step, x, joint)
         solve = partial(denoise, coupling=self.norm, tolerance=self.tolerance, limit=self.limit)
-        image, gap = differentiable_prox(planes, weights, solve, total_variation_iterate(self.norm))
+        image, gap = differentiable_prox(planes, weights, solve, total_variation_derivative(self.norm))
         warn_of_limit(who, gap, self.tolerance, self.limit)
         return from_planes(image, x)
 
