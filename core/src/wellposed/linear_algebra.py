@@ -23,7 +23,7 @@ def spectral_norm(operator: LinearOperator) -> float:
 
     Lanczos' three-term recurrence with a fixed random start; the residual of the Ritz pair is
     `β_k |s_k|` (Parlett, The Symmetric Eigenvalue Problem, section 13.2), so some eigenvalue, for
-    almost every start the largest, lies within it.
+    almost every start the largest, lies within it; of many that lie that close together it may be another.
     """
     v = _random_start(operator)
     previous, beta, largest, residual = torch.zeros_like(v), 0.0, 0.0, 0.0
@@ -123,11 +123,11 @@ def _top_ritz(diagonal: list[float], off_diagonal: list[float], beta: float) -> 
 
 def _random_start(operator: LinearOperator) -> Tensor:
     """A unit vector of the domain, always the same, in the operator's own precision and on its device."""
-    held = [b for b in operator.buffers() if b.is_floating_point() or b.is_complex()]
-    precise = any(b.dtype.to_real() == torch.float64 for b in held)
+    held = [t for t in (*operator.buffers(), *operator.parameters()) if t.is_floating_point() or t.is_complex()]
+    precise = any(t.dtype.to_real() == torch.float64 for t in held)
     generator = torch.Generator().manual_seed(0)
     v = operator.domain.randn(1, generator, torch.float64 if precise else torch.float32)
-    device = next(iter(operator.buffers()), v).device
+    device = held[0].device if held else next(iter(operator.buffers()), v).device
     return (v / norm(v)).to(device)
 
 

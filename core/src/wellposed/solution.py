@@ -22,7 +22,8 @@ class Verdict(Enum):
     )
     DIVERGED = (
         "the iterates became infinite or not a number; take a smaller step size (the default is safe "
-        "for the registered operators) and check the scale of learned parts. The last finite image is returned"
+        "for the registered operators) and check the scale of learned parts. The last image seen to be "
+        "finite is returned"
     )
     NON_FINITE_MEASUREMENT = (
         "the measurement holds NaN or infinite entries; mask them out or repair them (dead pixels, log "

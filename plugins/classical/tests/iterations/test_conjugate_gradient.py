@@ -27,18 +27,14 @@ def test_stays_at_the_solution(dense, normal, fidelity) -> None:
     matrix, y = normal(8, 4), normal(3, 8, seed=1)
     x = solve(Problem(dense(matrix), y, fidelity("l2")), ConjugateGradient(), stop=Stop(100)).x
     torch.testing.assert_close(x[:, 0], torch.linalg.lstsq(matrix, y.mT).solution.mT, rtol=1e-10, atol=1e-10)
-    zero = solve(
-        Problem(dense(matrix), torch.zeros_like(y), fidelity("l2")), ConjugateGradient(), stop=Stop(5)
-    ).x
+    zero = solve(Problem(dense(matrix), torch.zeros_like(y), fidelity("l2")), ConjugateGradient(), stop=Stop(5)).x
     assert bool((zero == 0).all())
 
 
 def test_minimises_over_krylov_spaces(dense, normal, fidelity) -> None:
     matrix, y = normal(9, 6), normal(1, 9, seed=1)
     back = matrix.mT @ y[0]
-    basis = torch.stack(
-        [back, matrix.mT @ (matrix @ back), torch.linalg.matrix_power(matrix.mT @ matrix, 2) @ back], 1
-    )
+    basis = torch.stack([back, matrix.mT @ (matrix @ back), torch.linalg.matrix_power(matrix.mT @ matrix, 2) @ back], 1)
     best = torch.linalg.lstsq(matrix @ basis, y[0]).solution
     x = solve(Problem(dense(matrix), y, fidelity("l2")), ConjugateGradient(), stop=Stop(3)).x
     torch.testing.assert_close(x[0, 0], basis @ best, rtol=1e-8, atol=1e-8)
@@ -83,9 +79,7 @@ def test_derivatives_of_few_steps_are_exact(dense, normal, fidelity) -> None:
     operator, y = dense(normal(6, 4)), normal(2, 6, seed=1).requires_grad_()
 
     def image(measurement, factor):
-        regularizer = (
-            Tikhonov() * torch.nn.Parameter(factor) if not factor.requires_grad else Tikhonov() * factor
-        )
+        regularizer = Tikhonov() * torch.nn.Parameter(factor) if not factor.requires_grad else Tikhonov() * factor
         problem = Problem(operator, measurement, fidelity("l2"), regularizer)
         return solve(problem, ConjugateGradient(), stop=Stop(3), gradient=Unrolled()).x
 

@@ -87,9 +87,7 @@ def test_a_broken_measurement_gets_its_verdict_and_spares_the_others(pose, name)
     y = problem.measurement.clone()
     y[1, 3] = float("nan")
     y[2, 0] = float("inf")
-    broken = solve(
-        Problem(problem.operator, y, problem.fidelity, problem.regularizer), iteration, stop=Stop(30)
-    )
+    broken = solve(Problem(problem.operator, y, problem.fidelity, problem.regularizer), iteration, stop=Stop(30))
     bad = Verdict.NON_FINITE_MEASUREMENT
     assert broken.verdict == (Verdict.COMPLETED, bad, bad, Verdict.COMPLETED)
     assert bool(torch.isfinite(broken.x).all())

@@ -73,9 +73,7 @@ def test_certified_bound_holds_in_hundreds_of_random_solves(dense, normal, fidel
         regularizer = (seed % 2 + 1.0) * SmoothedTotalVariation(nu=0.2, xi=0.2)
         problem = Problem(operator, y, fidelity("l2"), regularizer)
         exact = solve(problem, FISTA(), stop=Stop(3000, [CertifiedAccuracy(1e-9)], every=50)).require()
-        single = Problem(
-            dense(operator.matrix.to(dtype), (1, 3, 3)), y.to(dtype), fidelity("l2"), regularizer
-        )
+        single = Problem(dense(operator.matrix.to(dtype), (1, 3, 3)), y.to(dtype), fidelity("l2"), regularizer)
         iteration = GradientDescent()
         state = iteration.init(single)
         for count in range(30):
@@ -99,9 +97,7 @@ def test_certificate_is_free_after_a_step_and_recomputed_after_mixing(dense, nor
     assert bool((iteration.error_bound(problem, mixed) >= norm(mixed.x - exact)).all())
 
 
-def test_strong_convexity_of_the_data_counts_where_the_operator_is_an_isometry(
-    dense, normal, fidelity
-) -> None:
+def test_strong_convexity_of_the_data_counts_where_the_operator_is_an_isometry(dense, normal, fidelity) -> None:
     rotation = torch.linalg.qr(normal(6, 6)).Q
     smooth = SmoothedTotalVariation(nu=0.5, xi=0.0)
     y = normal(2, 6)

@@ -27,9 +27,7 @@ def test_sparse_signals_are_recovered_exactly(dense, normal, fidelity) -> None:
     truth[0, 0, [3, 17, 40]] = torch.tensor([1.0, -2.0, 1.5], dtype=torch.float64)
     truth[1, 0, [8, 55]] = torch.tensor([-1.0, 2.0], dtype=torch.float64)
     operator = dense(matrix)
-    x = solve(
-        Problem(operator, operator(truth), fidelity("l2"), L1Norm()), LinearizedBregman(20.0), stop=Stop(4000)
-    ).x
+    x = solve(Problem(operator, operator(truth), fidelity("l2"), L1Norm()), LinearizedBregman(20.0), stop=Stop(4000)).x
     torch.testing.assert_close(x, truth, rtol=1e-6, atol=1e-6)
     assert int((x != 0).sum()) == 5
 
@@ -46,9 +44,7 @@ def test_limit_minimises_the_augmented_functional(dense, normal, fidelity) -> No
     assert float(norm(operator(state.x) - y).max()) < 1e-8
     subgradient = state.dual - state.x / delta
     assert float(subgradient.abs().max()) <= 1 + 1e-9
-    torch.testing.assert_close(
-        subgradient[state.x != 0], torch.sign(state.x[state.x != 0]), rtol=1e-7, atol=1e-7
-    )
+    torch.testing.assert_close(subgradient[state.x != 0], torch.sign(state.x[state.x != 0]), rtol=1e-7, atol=1e-7)
 
 
 def test_the_first_iterates_are_zero_and_do_not_count_as_converged(dense, normal, fidelity) -> None:

@@ -127,15 +127,11 @@ def test_tomography_in_few_sweeps(normal, fidelity, iteration) -> None:
 
 
 @pytest.mark.parametrize("variance_reduction", [True, False])
-def test_stochastic_gradient_reaches_the_regularized_solution(
-    dense, normal, fidelity, variance_reduction
-) -> None:
+def test_stochastic_gradient_reaches_the_regularized_solution(dense, normal, fidelity, variance_reduction) -> None:
     matrix, y = normal(12, 4), normal(2, 12, seed=1)
     problem = Problem(dense(matrix), y, fidelity("l2"), 2.0 * Tikhonov())
     exact = torch.linalg.solve(matrix.mT @ matrix + 2.0 * torch.eye(4), matrix.mT @ y.mT).mT
-    iteration = StochasticGradient(
-        4, variance_reduction=variance_reduction, decay=0.0 if variance_reduction else 0.3
-    )
+    iteration = StochasticGradient(4, variance_reduction=variance_reduction, decay=0.0 if variance_reduction else 0.3)
     x = solve(problem, iteration, stop=Stop(1200)).x
     tolerance = 1e-8 if variance_reduction else 2e-2
     assert float((norm(x[:, 0] - exact) / norm(exact)).max()) < tolerance

@@ -57,9 +57,7 @@ def test_lasso_fulfils_its_optimality_conditions(dense, normal, fidelity, iterat
     problem = Problem(dense(normal(12, 8)), normal(3, 12, seed=1), fidelity("l2"), 0.8 * L1Norm())
     x = solve(problem, iteration, stop=Stop(300)).x
     slope = problem.data_gradient(x)
-    torch.testing.assert_close(
-        x, torch.sgn(x - slope) * ((x - slope).abs() - 0.8).clamp_min(0), atol=1e-7, rtol=1e-7
-    )
+    torch.testing.assert_close(x, torch.sgn(x - slope) * ((x - slope).abs() - 0.8).clamp_min(0), atol=1e-7, rtol=1e-7)
     if isinstance(iteration, ADMM):
         assert bool((x == 0).any())  # the estimate is the split variable, which is sparse
 
@@ -154,9 +152,7 @@ def test_error_bound_holds_where_the_primal_function_is_strongly_convex(dense, n
         for count in range(1, 101):
             state = iteration.step(problem, state)
             if count % 10 == 0:
-                assert bool(
-                    (iteration.error_bound(problem, state) >= norm(state.image - exact) - 1e-10).all()
-                )
+                assert bool((iteration.error_bound(problem, state) >= norm(state.image - exact) - 1e-10).all())
         asked = solve(problem, iteration, stop=Stop(6000, [CertifiedAccuracy(1e-4)], every=10))
         assert bool((norm(asked.require() - exact) <= 1e-4).all())
     bare = Problem(dense(normal(6, 9), (1, 3, 3)), normal(2, 6), fidelity("l2"), TotalVariation())

@@ -13,7 +13,7 @@ from wellposed_classical.regularizers.total_generalized_variation import TotalGe
 from wellposed_classical.regularizers.total_variation import TotalVariation
 from wellposed_classical.symmetric_differences import SymmetricDifferences
 
-ACCURATE = {"tolerance": 1e-8, "limit": 5000}
+ACCURATE = {"tolerance": 1e-8, "limit": 10000}
 
 
 def randn(*shape: int, dtype: torch.dtype = torch.float64, seed: int = 0) -> torch.Tensor:

@@ -114,9 +114,7 @@ class ADMM(Iteration[ADMMState]):
         moved = replace(state, image=image, x=x, split=tuple(split), scaled=tuple(scaled))
         return _rebalanced(moved, penalty) if state.anchor else moved
 
-    def _quadratic_step(
-        self, problem: Problem, state: ADMMState, blocks: list[Block], rho: list[Tensor]
-    ) -> Tensor:
+    def _quadratic_step(self, problem: Problem, state: ADMMState, blocks: list[Block], rho: list[Tensor]) -> Tensor:
         """Solve `(m A*A + Σ ρ_j K_j*K_j) x = m A*y + Σ ρ_j K_j*(z_j − u_j)`."""
         assert isinstance(problem.operator, LinearOperator), "refused by check"
         zero = torch.zeros_like(state.x)

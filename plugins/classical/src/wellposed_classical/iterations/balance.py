@@ -62,9 +62,7 @@ class Travel:
     size: Tensor
 
     @classmethod
-    def between(
-        cls, new: Sequence[Tensor], old: Sequence[Tensor], squared_weights: Sequence[Tensor]
-    ) -> Travel:
+    def between(cls, new: Sequence[Tensor], old: Sequence[Tensor], squared_weights: Sequence[Tensor]) -> Travel:
         """From `old` to `new` in the norm `√Σ w_i ‖p_i‖²`."""
         steps = [a - b for a, b in zip(new, old, strict=True)]
         return cls(weighted_norm(steps, squared_weights), weighted_norm(new, squared_weights))
@@ -74,9 +72,7 @@ class Travel:
         return torch.isfinite(self.distance) & (self.distance > _ROUNDINGS * eps * self.size)
 
 
-def subgradients(
-    problem: Problem, blocks: Sequence[Block], x: Tensor
-) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+def subgradients(problem: Problem, blocks: Sequence[Block], x: Tensor) -> tuple[Tensor, list[Tensor], list[Tensor]]:
     """A rough solution, its images `K_i x` and (nearly) subgradients of `g_i` there: primal and dual scales.
 
     `prox_{t g*}(t v)` is a subgradient of `g` at a point that goes to `v` as `t` grows.

@@ -53,9 +53,7 @@ def squared_isometry(operator: Operator, x: Tensor, memo: OperatorMemo) -> Tenso
     if not isinstance(operator, LinearOperator):
         return samples(0.0, x)
     if is_shared(operator):
-        return memo.get(operator, ("isometry", placement(x)), lambda: _isometry(operator, x[:1])).expand(
-            len(x)
-        )
+        return memo.get(operator, ("isometry", placement(x)), lambda: _isometry(operator, x[:1])).expand(len(x))
     return _isometry(operator, x)
 
 
@@ -97,9 +95,7 @@ def keep_step(module: nn.Module, name: str, value: float | Tensor | None) -> Non
     if not bool((torch.as_tensor(value) > 0).all()):
         raise InputError(f"{type(module).__name__}'s {name} must be positive; got {value}")
     if isinstance(value, nn.Parameter) and value.numel() > 1:
-        raise InputError(
-            f"a learned {name} of {type(module).__name__} is one number; got {tuple(value.shape)}"
-        )
+        raise InputError(f"a learned {name} of {type(module).__name__} is one number; got {tuple(value.shape)}")
     if isinstance(value, Tensor) and not isinstance(value, nn.Parameter):
         module.register_buffer(name, value)
     else:

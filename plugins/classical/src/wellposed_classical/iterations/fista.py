@@ -45,9 +45,7 @@ class FISTA(Iteration[FISTAState]):
     Candès 2015, eq. (12).
     """
 
-    source = (
-        "Beck and Teboulle 2009; Chambolle and Pock 2016, algorithm 5; O'Donoghue and Candès 2015, eq. (12)"
-    )
+    source = "Beck and Teboulle 2009; Chambolle and Pock 2016, algorithm 5; O'Donoghue and Candès 2015, eq. (12)"
     requires = frozenset({"prox"})
     stationary = False
     linear_only = False

@@ -32,9 +32,7 @@ class Landweber(Iteration[LandweberState]):
     Sources: Landweber 1951; Hanke, Neubauer and Scherzer 1995 (nonlinear); Eicke 1992 (projected).
     """
 
-    source = (
-        "Landweber 1951; Hanke, Neubauer and Scherzer 1995, eq. (1.2) (nonlinear); Eicke 1992 (projected)"
-    )
+    source = "Landweber 1951; Hanke, Neubauer and Scherzer 1995, eq. (1.2) (nonlinear); Eicke 1992 (projected)"
     linear_only = False
 
     def __init__(self, step_size: float | Tensor | None = None, relaxation: float = 1.0) -> None:

@@ -34,9 +34,7 @@ class LinearizedBregman(Iteration[BregmanState]):
     Sources: Yin, Osher, Goldfarb and Darbon 2008, eq. (2.7); Lai and Yin 2013 (choice of δ).
     """
 
-    source = (
-        "Yin, Osher, Goldfarb and Darbon 2008, Bregman iterative algorithms for l1-minimization, section 5"
-    )
+    source = "Yin, Osher, Goldfarb and Darbon 2008, Bregman iterative algorithms for l1-minimization, section 5"
     requires = frozenset({"prox"})
     solves = "data"
 
@@ -62,9 +60,7 @@ class LinearizedBregman(Iteration[BregmanState]):
         assert isinstance(problem.operator, LinearOperator), "refused by check"
         size = problem.operator.norm() ** 2
         dual = problem.operator.gram(x) / (self.delta * size if size > 0 else 1.0)
-        return BregmanState(
-            problem.regularizer.prox(self.delta * dual, self.delta), dual, self._first_step(problem, x)
-        )
+        return BregmanState(problem.regularizer.prox(self.delta * dual, self.delta), dual, self._first_step(problem, x))
 
     def step(self, problem: Problem, state: BregmanState) -> BregmanState:
         step = given_or(self.step_size, state.step_size)

@@ -36,9 +36,7 @@ class NormalEquations:
         shift = torch.stack(plain).sum(0) if plain else torch.zeros_like(self.data_weight)
         analysed = [(block.analysis, c) for block, c in self.terms if block.analysis is not None]
         if not analysed and plain and has_closed_form(self.operator):
-            return self.operator.solve_normal(
-                rhs / per_sample(self.data_weight, rhs), shift / self.data_weight
-            )
+            return self.operator.solve_normal(rhs / per_sample(self.data_weight, rhs), shift / self.data_weight)
         if len(analysed) == 1 and self.isometry:
             analysis, weight = analysed[0]
             total = (self.data_weight * self.isometry[0] + shift) / weight

@@ -176,9 +176,7 @@ class PDHG(Iteration[PDHGState]):
         squared = [n**2 if n > 0 else 1.0 for n in (b.norm(x) for b in saddle.blocks)]
 
         def gram(u: Tensor) -> Tensor:
-            return torch.stack(
-                [b.adjoint(b.apply(u)) / s for b, s in zip(saddle.blocks, squared, strict=True)]
-            ).sum(0)
+            return torch.stack([b.adjoint(b.apply(u)) / s for b, s in zip(saddle.blocks, squared, strict=True)]).sum(0)
 
         if len(saddle.blocks) == 1:
             largest = samples(1.0, x)

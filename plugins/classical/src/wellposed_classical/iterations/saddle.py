@@ -55,9 +55,7 @@ class Saddle:
         own = 0.0 if self.direct is None else self.direct.strong_convexity
         return own if self.curvature is None else own + self.curvature
 
-    def gap(
-        self, image: Tensor, dual: tuple[Tensor, ...], steps: list[Tensor]
-    ) -> tuple[Tensor, Tensor] | None:
+    def gap(self, image: Tensor, dual: tuple[Tensor, ...], steps: list[Tensor]) -> tuple[Tensor, Tensor] | None:
         """Primal minus dual objective `(B,)`, and whether it is one over the whole space, `(B,)` bool.
 
         A dual point outside the domain of its conjugate (relaxation, rounding) is moved into it by the
@@ -80,9 +78,7 @@ class Saddle:
         return self._primal(image) + conjugate[0] + dual_value, conjugate[1]
 
     def _primal(self, image: Tensor) -> Tensor:
-        total = (
-            self.problem.data_value(image) if self.curvature is not None else image.new_zeros(len(image)).real
-        )
+        total = self.problem.data_value(image) if self.curvature is not None else image.new_zeros(len(image)).real
         if self.direct is not None:
             total = total + self.direct(image)
         for block in self.blocks:

@@ -59,9 +59,7 @@ class SART(Iteration[ImageState]):
         constraint_of(self, problem.regularizer)
         operator = problem.operator
         if operator.domain.is_complex or operator.range.is_complex:
-            raise CompositionError(
-                f"SART needs a real operator with nonnegative entries; {_name(operator)} is complex"
-            )
+            raise CompositionError(f"SART needs a real operator with nonnegative entries; {_name(operator)} is complex")
         assert isinstance(operator, LinearOperator), "refused above"
         operator.row_blocks(self.subsets)
         if not _is_nonnegative(operator, problem.zeros()):

@@ -80,9 +80,7 @@ class StochasticGradient(Iteration[StochasticState]):
         assert isinstance(problem.operator, LinearOperator), "refused above"
         problem.operator.row_blocks(self.blocks)
         prior = problem.regularizer.smoothness_on(problem.zeros())
-        if self.step_size is None and (
-            problem.fidelity.smoothness(problem.measurement) is None or prior is None
-        ):
+        if self.step_size is None and (problem.fidelity.smoothness(problem.measurement) is None or prior is None):
             raise refuse_step(self, problem, (problem.regularizer,))
 
     def init(self, problem: Problem, x: Tensor | None = None) -> StochasticState:
