@@ -18,8 +18,9 @@ from .batch import Solved
 from .step_sizes import Coupling
 from .torch_engine import TorchEngine
 
-#: The derivative converges after the iterate; it is carried this many times as far.
-_FURTHER = 3
+#: The derivative converges after the iterate; it is carried this many times as far. Relative errors on a
+#: noisy photograph at a gap of 1e-5: 1.8 % (once), 0.7 % (twice), 0.3 % (three times).
+_FURTHER = 2
 
 #: `solve(y, weight)`, and `derivative(y, v, count)`: `J(y) v` for weight 1, by `count` iterations.
 Solve = Callable[[Tensor, Tensor], Solved]
@@ -76,8 +77,11 @@ class _TangentEngine(TorchEngine):
 
     def _project_group(self, fields: list[Tensor]) -> None:
         halves = [field.chunk(2) for field in fields]
-        squares = torch.stack([value.square().sum(1, keepdim=True) for value, _ in halves]).sum(0)
-        products = torch.stack([(value * tangent).sum(1, keepdim=True) for value, tangent in halves]).sum(0)
+        squares, products = torch.zeros_like(halves[0][0][:, :1]), torch.zeros_like(halves[0][0][:, :1])
+        for value, tangent in halves:
+            for own, along in zip(value.split(1, 1), tangent.split(1, 1), strict=True):
+                squares.addcmul_(own, own)
+                products.addcmul_(own, along)
         scale, radial = projection_derivative(squares, products)
         for value, tangent in halves:
             tangent.addcmul_(value, radial, value=-1).mul_(scale)
