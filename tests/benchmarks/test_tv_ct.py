@@ -61,9 +61,7 @@ class Course:
 
     def __str__(self) -> str:
         if self.reached is None:
-            return (
-                f"gap {self.gaps[max(self.gaps)]:.1e} after {self.count} iterations, {self.seconds:.2f} s CPU"
-            )
+            return f"gap {self.gaps[max(self.gaps)]:.1e} after {self.count} iterations, {self.seconds:.2f} s CPU"
         return f"{self.reached[0]} iterations, {self.reached[1]:.2f} s CPU"
 
 
@@ -140,9 +138,7 @@ class Odl:
         self.odl = odl
         space = odl.uniform_discr([-64, -64], [64, 64], [128, 128], dtype="float32")
         tomo = odl.applications.tomo
-        self.ray = tomo.RayTransform(
-            space, tomo.parallel_beam_geometry(space, num_angles=30), impl="astra_cpu"
-        )
+        self.ray = tomo.RayTransform(space, tomo.parallel_beam_geometry(space, num_angles=30), impl="astra_cpu")
         self.gradient = odl.Gradient(space)
         clean = self.ray(odl.core.phantom.shepp_logan(space, modified=True))
         noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(0)).numpy()
