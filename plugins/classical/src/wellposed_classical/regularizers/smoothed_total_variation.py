@@ -43,10 +43,10 @@ class SmoothedTotalVariation(Regularizer):
 
     @property
     def strong_convexity(self) -> float:  # type: ignore[override]
-        return float(self.xi)
+        return _number(self.xi)
 
     def smoothness_on(self, x: Tensor) -> float:
-        return self.differences.norm(x) ** 2 / float(self.nu) + float(self.xi)
+        return self.differences.norm(x) ** 2 / _number(self.nu) + _number(self.xi)
 
     def forward(self, x: Tensor) -> Tensor:
         lengths = (squared_magnitude(self.differences(x), (1,)) + self.nu**2).sqrt()
@@ -59,7 +59,7 @@ class SmoothedTotalVariation(Regularizer):
         return self.differences.adjoint(p) + self.xi * x
 
     def extra_repr(self) -> str:
-        return f"nu={float(self.nu):g}, xi={float(self.xi):g}"
+        return f"nu={_number(self.nu):g}, xi={_number(self.xi):g}"
 
 
 def _keep(module: nn.Module, name: str, value: float | Tensor) -> None:
@@ -68,3 +68,7 @@ def _keep(module: nn.Module, name: str, value: float | Tensor) -> None:
         module.register_buffer(name, value)
     else:
         setattr(module, name, value if isinstance(value, Tensor) else float(value))
+
+
+def _number(value: float | Tensor) -> float:
+    return float(value.detach()) if isinstance(value, Tensor) else value
