@@ -91,9 +91,13 @@ class CommandLine:
         return Done(code, output.getvalue(), errors.getvalue())
 
     def start(self, *arguments: str, before: str = "", **extra: str) -> subprocess.Popen[str]:
-        """Start a command in a process of its own; `before` is code that runs first."""
+        """Start a command in a process of its own; `before` is code that runs first.
+
+        It heeds an interruption even where the tests run in the background of a shell, whose children ignore it.
+        """
+        heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
         return subprocess.Popen(
-            [sys.executable, "-c", f"{before}\nfrom wellposed.cli import main; main()", *arguments],
+            [sys.executable, "-c", f"{heed}\n{before}\nfrom wellposed.cli import main; main()", *arguments],
             env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1", **extra},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -137,10 +141,5 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[CommandLin
 @pytest.fixture
 def toy(bare: CommandLine) -> CommandLine:
     """The command line with the toy plugin installed."""
-    points = dict(TOY_ENTRY_POINTS)
-    if not any(entry.name == "measurement-file" for entry in registry().entries("datasets")):
-        # An editable install made before the core registered it does not know it.
-        own = {"measurement-file": "wellposed.measurement_file:MeasurementFile"}
-        points["wellposed.datasets"] = {**points["wellposed.datasets"], **own}
-    bare.install("wellposed-toy", points)
+    bare.install("wellposed-toy", TOY_ENTRY_POINTS)
     return bare

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from wellposed import InputError, LinearOperator, Space
-from wellposed.linear_algebra import conjugate_gradient, least_squares, spectral_norm
+from wellposed.linear_algebra import conjugate_gradient, least_squares, spectral_norm, squared_isometry
 from wellposed.space import norm
 
 
@@ -158,3 +158,15 @@ def test_solve_normal_reaches_learned_operators() -> None:
 def test_negative_shifts_are_refused() -> None:
     with pytest.raises(InputError, match="shift ≥ 0"):
         Dense(normal(5, 3)).solve_normal(normal(2, 3), -1.0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.complex128])
+def test_an_isometry_is_recognised_with_its_factor_from_below(dtype: torch.dtype) -> None:
+    orthonormal, _ = torch.linalg.qr(normal(40, 30, dtype=dtype))
+    image = normal(2, 30, dtype=dtype)
+    factor = squared_isometry(Dense(3 * orthonormal), image)
+    assert (factor <= 9 * (1 + 1e-6)).all()
+    assert (factor > 9 * 0.99).all()
+    bent = orthonormal.clone()
+    bent[:, 0] *= 1.1
+    assert not squared_isometry(Dense(bent), image).any()

@@ -14,6 +14,8 @@ from .space import inner, norm, per_sample
 if TYPE_CHECKING:
     from .operator import LinearOperator
 
+Map = Callable[[Tensor], Tensor]
+
 _LANCZOS_LIMIT = 200
 _LANCZOS_TOLERANCE = 1e-3
 
@@ -89,6 +91,30 @@ def shifted_gram(operator: LinearOperator, shift: Tensor) -> Callable[[Tensor], 
     return lambda x: operator._gram(x) + per_sample(shift, x) * x
 
 
+def linear_map(x: Tensor, apply: Map, transpose: Map) -> Tensor:
+    """`apply(x)`, differentiable to any order in both modes; nothing is stored for the backward pass.
+
+    Both maps may work in place inside and must be each other's adjoint in the real inner product.
+    """
+    return _LinearMap.apply(x, apply, transpose)  # type: ignore[no-any-return]
+
+
+def squared_isometry(operator: LinearOperator, x: Tensor) -> Tensor:
+    """`c` with `A*A = c·I`, `(B,)`, from images like `x`; 0 where `A*A` is no multiple of the identity.
+
+    One random image decides: it is an eigenvector of a matrix that is no multiple of the identity with
+    probability 0. The factor is lowered by what rounding could hide in a single direction.
+    """
+    tolerance = torch.finfo(x.dtype).eps ** 0.5 / 30
+    with torch.no_grad():
+        u = torch.randn(x.shape, generator=torch.Generator().manual_seed(0), dtype=x.dtype).to(x.device)
+        image = operator.gram(u)
+        factor = inner(image, u) / inner(u, u)
+        distance = norm(image - per_sample(factor, u) * u)
+        certain = max(1 - tolerance * (u.numel() / len(u)) ** 0.5, 0.0)
+        return torch.where(distance <= tolerance * norm(image), factor * certain, 0.0)
+
+
 class NormalSolve(torch.autograd.Function):
     """`x = (A*A + s I)⁻¹ b`; `db* = (A*A + s I)⁻¹ v`, `ds* = −<db*, x>`: the matrix is symmetric."""
 
@@ -111,6 +137,29 @@ class NormalSolve(torch.autograd.Function):
             per = -inner(grad_rhs, x)
             grad_shift = per if shift.shape == per.shape else per.sum().reshape(shift.shape)
         return grad_rhs.real if ctx.of_real and grad_rhs.is_complex() else grad_rhs, grad_shift, None
+
+
+class _LinearMap(torch.autograd.Function):
+    """The derivative of a linear map is the map itself, its gradient the adjoint."""
+
+    @staticmethod
+    def forward(x: Tensor, apply: Map, transpose: Map) -> Tensor:
+        return apply(x)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
+        x, ctx.apply_map, ctx.transpose = inputs
+        ctx.of_real = not x.is_complex()
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        grad = linear_map(grads[0], ctx.transpose, ctx.apply_map)
+        # A real tensor in a complex space has a real gradient.
+        return grad.real if ctx.of_real and grad.is_complex() else grad, None, None
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> Tensor:
+        return linear_map(tangents[0], ctx.apply_map, ctx.transpose)
 
 
 def _top_ritz(diagonal: list[float], off_diagonal: list[float], beta: float) -> tuple[float, float]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -209,7 +208,9 @@ class LinearOperator(Operator):
     def _differentiable(self, x: Tensor, apply: Callable[[Tensor], Tensor], transpose: Callable) -> Tensor:
         if self.has_learned_parameters or not _is_differentiated(x):
             return apply(x)
-        return _LinearMap.apply(x, apply, transpose)  # type: ignore[no-any-return]
+        from .linear_algebra import linear_map
+
+        return linear_map(x, apply, transpose)
 
 
 class RowBlock(LinearOperator):
@@ -264,26 +265,3 @@ def _is_differentiated(x: Tensor) -> bool:
     if torch.is_grad_enabled() and x.requires_grad:
         return True
     return torch.autograd.forward_ad.unpack_dual(x).tangent is not None
-
-
-class _LinearMap(torch.autograd.Function):
-    """A linear map whose derivative is itself and whose adjoint is known, to any order."""
-
-    @staticmethod
-    def forward(x: Tensor, apply: Callable[[Tensor], Tensor], transpose: Callable) -> Tensor:
-        return apply(x)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
-        x, ctx.apply_map, ctx.transpose = inputs
-        ctx.of_real = not x.is_complex()
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        grad = _LinearMap.apply(grads[0], ctx.transpose, ctx.apply_map)
-        # A real tensor in a complex space has a real gradient.
-        return grad.real if ctx.of_real and grad.is_complex() else grad, None, None
-
-    @staticmethod
-    def jvp(ctx: Any, *tangents: Any) -> Tensor:
-        return _LinearMap.apply(tangents[0], ctx.apply_map, ctx.transpose)

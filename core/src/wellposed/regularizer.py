@@ -174,11 +174,11 @@ class Weighted(Regularizer):
 
     @property
     def strong_convexity(self) -> float:  # type: ignore[override]
-        return float(self.weight) * self.regularizer.strong_convexity
+        return self._number * self.regularizer.strong_convexity
 
     def smoothness_on(self, x: Tensor) -> float | None:
         inner = self.regularizer.smoothness_on(x)
-        return None if inner is None else float(self.weight) * inner
+        return None if inner is None else self._number * inner
 
     def forward(self, x: Tensor) -> Tensor:
         return self.weight * self.regularizer(x)
@@ -190,8 +190,14 @@ class Weighted(Regularizer):
         return self.regularizer.prox(x, self.weight * step)
 
     def conjugate(self, p: Tensor) -> Tensor | None:
-        value = self.regularizer.conjugate(p / per_sample(self.weight, p))
-        return None if value is None else self.weight * value
+        """`w·R*(p/w)`; for weight 0 the indicator of 0."""
+        weight = torch.as_tensor(self.weight, dtype=p.dtype.to_real(), device=p.device)
+        positive = weight > 0
+        value = self.regularizer.conjugate(p / per_sample(torch.where(positive, weight, 1.0), p))
+        if value is None:
+            return None
+        of_zero = torch.where((p == 0).flatten(1).all(1), 0.0, torch.inf)
+        return torch.where(positive, weight * value, of_zero.to(value.dtype))
 
     def prox_conjugate(self, p: Tensor, step: float | Tensor) -> Tensor:
         """`w·prox_{(s/w)·R*}(p/w)`, so that a projection stays one; 0 for weight 0."""
@@ -209,7 +215,11 @@ class Weighted(Regularizer):
         return [Term(Weighted(t.functional, self.weight), t.analysis) for t in self.regularizer.split()]
 
     def extra_repr(self) -> str:
-        return f"weight={float(self.weight):g}"
+        return f"weight={self._number:g}"
+
+    @property
+    def _number(self) -> float:
+        return float(self.weight.detach()) if isinstance(self.weight, Tensor) else self.weight
 
 
 class Sum(Regularizer):

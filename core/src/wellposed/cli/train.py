@@ -13,12 +13,7 @@ from .options import Json, Overrides, Overwrite, RecipeArgument
 from .output import note
 
 if TYPE_CHECKING:
-    from ..dataset import Dataset
-    from ..experiment import Experiment
     from ..recipes import Recipe
-
-#: Added to the recipe's seed for the training data, so that their noise is not that of the test samples.
-_TRAINING_SEED = 7919
 
 
 def train(
@@ -58,6 +53,7 @@ def resumable_folder(name: str, recipe: Recipe) -> Path:
 
 
 def _train(recipe: Recipe, name: str, folder: Path, overwrite: bool, as_json: bool) -> None:
+    from ..experiment import training_data
     from ..hooks import hooks
     from ..recipes import build
     from ..runs import ResumableRunDirectory
@@ -70,7 +66,7 @@ def _train(recipe: Recipe, name: str, folder: Path, overwrite: bool, as_json: bo
         _check_same(run.folder, recipe)
         experiment = prepared(recipe)
         trainer = build("trainers", recipe.training.trainer, "training.trainer")
-        data = training_data(recipe, experiment)
+        data = training_data(experiment)
         with TrainingProgress(hooks()) as observer:
             trainer.fit(
                 experiment.solvers[recipe.training.target],
@@ -82,20 +78,6 @@ def _train(recipe: Recipe, name: str, folder: Path, overwrite: bool, as_json: bo
         write_run(run, experiment, results, recipe.summary or name)
     hooks().call("on_run_finished", folder=run.target, results=results)
     show(results, run.target, as_json)
-
-
-def training_data(recipe: Recipe, experiment: Experiment) -> Dataset:
-    """The training samples, simulated with the experiment's operator where it has one."""
-    from ..dataset import Simulated
-    from ..recipes import build
-
-    assert recipe.training is not None
-    data = build("datasets", recipe.training.data, "training.data")
-    if experiment.operator is None:
-        return data
-    noise = None if recipe.noise is None else build("noise", recipe.noise, "noise")
-    simulated = Simulated(data, experiment.operator, noise, recipe.seed + _TRAINING_SEED)
-    return simulated.to(experiment.device, experiment.dtype)
 
 
 def _check_same(folder: Path, recipe: Recipe) -> None:

@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wellposed import InputError, WellposedError
-from wellposed.cli.train import training_data
-from wellposed.experiment import prepare
+from wellposed.experiment import prepare, training_data
 from wellposed.recipes import build, load_recipe
 
 from .evaluation import Evaluation
@@ -56,7 +55,7 @@ def train_and_measure(source: str, settings: Sequence[str], level: float | None)
     trainer = build("trainers", recipe.training.trainer, "training.trainer")
     if not isinstance(trainer, DerivativeFree | ImplicitGradient):
         raise InputError(f"{source} trains by {type(trainer).__name__}, which is no bilevel trainer")
-    data = training_data(recipe, experiment)
+    data = training_data(experiment)
     target = experiment.solvers[recipe.training.target]
     with tempfile.TemporaryDirectory() as name:
         begun = time.process_time()

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from wellposed import CompositionError, InputError, LinearOperator, Problem
-from wellposed.space import inner, norm, per_sample
+from wellposed.linear_algebra import squared_isometry
 
 
 @dataclass(frozen=True)
@@ -42,25 +42,15 @@ def condition_number(problem: Problem) -> float:
             "the penalty on the condition number needs a smooth objective (l2 with smoothed-total-variation); "
             "leave the penalty out"
         )
-    convexity = _double(problem.fidelity.strong_convexity(problem.measurement)) * squared_isometry(problem, x)
+    convexity = _double(problem.fidelity.strong_convexity(problem.measurement)) * _isometry(problem, x)
     smallest = float((convexity + problem.regularizer.strong_convexity).min())
     if not smallest > 0:
         raise CompositionError("the penalty on the condition number needs a strongly convex objective")
     return float((_double(data) * size**2 + prior).max()) / smallest
 
 
-def squared_isometry(problem: Problem, x: Tensor) -> float:
-    """`c` where `A*A = c·I`, else 0: a random image is an eigenvector of nothing else, with probability 1."""
-    operator = problem.operator
-    if not isinstance(operator, LinearOperator):
-        return 0.0
-    u = torch.randn(x.shape, generator=torch.Generator().manual_seed(0), dtype=x.dtype).to(x.device)
-    with torch.no_grad():
-        image = operator.gram(u)
-        factor = inner(image, u) / inner(u, u)
-        distance = norm(image - per_sample(factor, u) * u)
-    isometric = bool((distance <= torch.finfo(x.dtype).eps ** 0.5 * norm(image)).all())
-    return float(factor.min()) if isometric else 0.0
+def _isometry(problem: Problem, x: Tensor) -> Tensor | float:
+    return squared_isometry(problem.operator, x).double() if isinstance(problem.operator, LinearOperator) else 0.0
 
 
 def _double(constant: float | Tensor) -> Tensor:

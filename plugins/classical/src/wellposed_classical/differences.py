@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from wellposed import InputError, ShapeError
+from wellposed.linear_algebra import linear_map
 from wellposed.regularizer import Analysis
 from wellposed.space import per_sample
 
 from .cosine_transform import cosine_transform, inverse_cosine_transform
-from .linear_map import linear_map
 
 
 class Differences(Analysis):

@@ -7,9 +7,8 @@ import math
 from torch import Tensor
 
 from wellposed import ShapeError
+from wellposed.linear_algebra import linear_map
 from wellposed.regularizer import Analysis
-
-from .linear_map import linear_map
 
 
 class SymmetricDifferences(Analysis):

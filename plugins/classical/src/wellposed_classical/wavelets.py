@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from wellposed import InputError, ShapeError
+from wellposed.linear_algebra import Map, linear_map
 from wellposed.regularizer import Analysis
 
 from .differences import check_image
-from .linear_map import Map, linear_map
 from .periodic_filters import FilterPair, analysis_pair
 
 #: Largest deviation from orthonormality of a filter that is taken as orthonormal.

@@ -11,7 +11,7 @@ from wellposed import InputError, Iteration, LinearOperator, Problem, State, boo
 from wellposed.space import per_sample
 
 from .balance import Travel, balanced, ratio_of_sizes, subgradients, trust, weighted_norm
-from .constants import given_or, keep_step, samples, squared_isometry, start_image
+from .constants import given_or, keep_step, known_isometry, samples, start_image
 from .memo import OperatorMemo
 from .normal_equations import NormalEquations
 from .splitting import Block, DataBlock, TermBlock, check_linear, check_split, quadratic_weight, split_terms
@@ -91,7 +91,7 @@ class ADMM(Iteration[ADMMState]):
             blocks = _blocks(problem, curvature)
             weights = torch.tensor([1 / n**2 if n > 0 else 1.0 for n in (b.norm(x) for b in blocks)])
             weights = weights.to(x.device, x.dtype.to_real()).expand(len(x), -1)
-            isometry = squared_isometry(problem.operator, x, self.memo)
+            isometry = known_isometry(problem.operator, x, self.memo)
             penalty = self._first_penalty(problem, blocks, weights, x)
         split = tuple(b.apply(x) for b in blocks)
         scaled = tuple(torch.zeros_like(z) for z in split)

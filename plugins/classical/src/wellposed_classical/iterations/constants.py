@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from wellposed import InputError, LinearOperator, Operator, Problem
-from wellposed.space import inner, norm, per_sample
+from wellposed.linear_algebra import squared_isometry
 
 from .memo import OperatorMemo, placement
 
@@ -41,20 +41,17 @@ def data_strong_convexity(problem: Problem, x: Tensor, memo: OperatorMemo) -> Te
     fidelity = samples(problem.fidelity.strong_convexity(problem.measurement), x)
     if not bool((fidelity > 0).any()):
         return fidelity
-    return fidelity * squared_isometry(problem.operator, x, memo)
+    return fidelity * known_isometry(problem.operator, x, memo)
 
 
-def squared_isometry(operator: Operator, x: Tensor, memo: OperatorMemo) -> Tensor:
-    """`c` with `A*A = c·I`, `(B,)`; 0 where `A*A` is no multiple of the identity.
-
-    One random image decides: it is an eigenvector of a matrix that is no multiple of the identity with
-    probability 0. The factor is lowered by what rounding could hide in a single direction.
-    """
+def known_isometry(operator: Operator, x: Tensor, memo: OperatorMemo) -> Tensor:
+    """`c` with `A*A = c·I`, `(B,)`; 0 where `A*A` is no multiple of the identity. Found once for an operator."""
     if not isinstance(operator, LinearOperator):
         return samples(0.0, x)
     if is_shared(operator):
-        return memo.get(operator, ("isometry", placement(x)), lambda: _isometry(operator, x[:1])).expand(len(x))
-    return _isometry(operator, x)
+        key = ("isometry", placement(x))
+        return memo.get(operator, key, lambda: squared_isometry(operator, x[:1])).expand(len(x))
+    return squared_isometry(operator, x)
 
 
 def is_shared(operator: Operator) -> bool:
@@ -66,17 +63,6 @@ def random_image(x: Tensor) -> Tensor:
     """Normal noise of the shape of `x`, always the same."""
     generator = torch.Generator().manual_seed(0)
     return torch.randn(x.shape, generator=generator, dtype=x.dtype).to(x.device)
-
-
-def _isometry(operator: LinearOperator, x: Tensor) -> Tensor:
-    tolerance = torch.finfo(x.dtype).eps ** 0.5 / 30
-    with torch.no_grad():
-        u = random_image(x)
-        image = operator.gram(u)
-        factor = inner(image, u) / inner(u, u)
-        distance = norm(image - per_sample(factor, u) * u)
-        certain = max(1 - tolerance * (u.numel() / len(u)) ** 0.5, 0.0)
-        return torch.where(distance <= tolerance * norm(image), factor * certain, 0.0)
 
 
 def reciprocal(constant: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from wellposed.space import norm
 
 from .balance import Travel, balanced, ratio_of_sizes, subgradients, trust, weighted_norm
 from .composite import descend
-from .constants import given_or, is_shared, keep_step, samples, squared_isometry, start_image
+from .constants import given_or, is_shared, keep_step, known_isometry, samples, start_image
 from .memo import OperatorMemo, placement
 from .saddle import Saddle
 from .spectrum import largest_eigenvalue
@@ -166,7 +166,7 @@ class PDHG(Iteration[PDHGState]):
         weight = quadratic_weight(problem, x)
         if weight is None:
             return ()
-        isometry = squared_isometry(problem.operator, x, self.memo)
+        isometry = known_isometry(problem.operator, x, self.memo)
         return (weight * isometry,) if bool((isometry > 0).all()) else ()
 
     def _scales(self, problem: Problem, saddle: Saddle, x: Tensor) -> Tensor:
