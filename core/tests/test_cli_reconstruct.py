@@ -72,6 +72,21 @@ def test_complex_data_as_complex_numbers_or_as_pairs(toy: Any, image: np.ndarray
         np.testing.assert_allclose(found[0], image, atol=1e-5)
 
 
+def test_a_recipe_whose_dataset_knows_how_it_was_measured_needs_no_operator(toy: Any, image: np.ndarray) -> None:
+    reads = "{use: measurement-file, path: absent.npy, operator: {use: toy-blur, size: 24}}"
+    Path("scan.yaml").write_text(f"data: {reads}\nsolvers: {{adjoint: toy-adjoint}}\nmetrics: [toy-psnr]\n")
+    scan = ["reconstruct", "scan.yaml", "--measurement", "y.npy"]
+    done = toy(*scan, "--reference", "x.npy", "--out", "out")
+    assert done.code == 0, done.errors
+    direct = toy(*BLUR, "size=24", "--solver", "adjoint=toy-adjoint", "--out", "direct")
+    assert direct.code == 0, direct.errors
+    name = "reconstructions/y.adjoint.npy"
+    np.testing.assert_array_equal(np.load(f"out/{name}"), np.load(f"direct/{name}"))
+    wrong = toy(*scan, "size=3")
+    assert wrong.code == 2
+    assert "MeasurementFile takes no argument 'size'" in wrong.errors
+
+
 def test_operator_and_solvers_from_files_and_recipes(toy: Any, image: np.ndarray) -> None:
     Path("blur.yaml").write_text("use: toy-blur\ngain: 1.0\n")
     Path("descent.yaml").write_text(DESCENT)

@@ -20,7 +20,7 @@ from wellposed.recipes.model import parse
 from wellposed.report import Page, render
 from wellposed.report.chart import Axis, line_chart
 from wellposed.report.gallery import view_sample
-from wellposed.report.picture import Picture, image_values, measurement_values, telling_region, window_of
+from wellposed.report.picture import Picture, image_values, measurement_values, shared_window, telling_region, window_of
 from wellposed.report.table import best_solvers, mean_and_spread, number
 from wellposed.solution import Verdict
 
@@ -217,6 +217,14 @@ def test_windows_cut_outliers_and_survive_nonsense() -> None:
     assert window_of(np.full((3, 3), np.nan)) == (0.0, 1.0)
     low, high = window_of(np.full((3, 3), 2.0))
     assert high > low
+
+
+def test_without_a_truth_the_window_holds_every_image_but_the_lost_ones() -> None:
+    ramp = np.linspace(0, 1, 10000).reshape(100, 100)
+    low, high = shared_window(None, [ramp, 3 * ramp, 1e9 * ramp])
+    assert low == pytest.approx(0.005)
+    assert high == pytest.approx(3 * 0.995)
+    assert shared_window(2 * ramp, [ramp]) == (0.0, 2.0)
 
 
 def test_the_zoomed_region_is_where_the_detail_is() -> None:

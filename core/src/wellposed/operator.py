@@ -9,13 +9,15 @@ from torch import Tensor, nn
 
 from .errors import InputError
 from .interface import Component
+from .precision import exact
 from .space import Space
 
 
 class Operator(Component, nn.Module):
     """A differentiable map `A: domain → range`, batched: `(B, *domain.shape) → (B, *range.shape)`.
 
-    A subclass implements `_forward`; calling the operator checks the argument first.
+    A subclass implements `_forward`; calling the operator checks the argument first. Under autocast (mixed
+    precision) it still works in its own precision: only networks may round.
 
     Raises `ShapeError` for a tensor that does not lie in the domain.
     """
@@ -25,6 +27,7 @@ class Operator(Component, nn.Module):
         self.domain = domain
         self.range = range
 
+    @exact
     def forward(self, x: Tensor) -> Tensor:
         """Apply the operator: `A(x)`."""
         self.check_domain(x)
@@ -33,6 +36,7 @@ class Operator(Component, nn.Module):
     def _forward(self, x: Tensor) -> Tensor:
         raise NotImplementedError
 
+    @exact
     def vjp(self, x: Tensor, v: Tensor) -> Tensor:
         """The adjoint derivative at `x` applied to `v`: `A'(x)* v`, by reverse-mode differentiation."""
         self.check_domain(x)
@@ -95,21 +99,25 @@ class LinearOperator(Operator):
         super().__init__(domain, range)
         self._norm_value: float | None = None
 
+    @exact
     def forward(self, x: Tensor) -> Tensor:
         """Apply the operator: `A x`."""
         self.check_domain(x)
         return self._differentiable(x, self._forward, self._adjoint)
 
+    @exact
     def adjoint(self, y: Tensor) -> Tensor:
         """Apply the adjoint: `A* y`, shape `(B, *domain.shape)`."""
         self.check_range(y)
         return self._differentiable(y, self._adjoint, self._forward)
 
+    @exact
     def gram(self, x: Tensor) -> Tensor:
         """`A* A x`, in closed form where the operator has one."""
         self.check_domain(x)
         return self._differentiable(x, self._gram, self._gram)
 
+    @exact
     def norm(self) -> float:
         """The spectral norm `‖A‖`, from above: closed form, else Lanczos (tight to 0.1 %), cached."""
         if self._norm_value is not None:
@@ -122,11 +130,13 @@ class LinearOperator(Operator):
             self._norm_value = value
         return value
 
+    @exact
     def pinv(self, y: Tensor) -> Tensor:
         """The pseudo-inverse or the field's direct inversion (FBP, zero filling); else CG least squares."""
         self.check_range(y)
         return self._pinv(y)
 
+    @exact
     def solve_normal(self, rhs: Tensor, shift: float | Tensor) -> Tensor:
         """`(A*A + shift·I)⁻¹ rhs` with `shift ≥ 0` a number or `(B,)`; differentiable in both.
 

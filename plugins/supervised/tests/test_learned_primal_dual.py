@@ -121,3 +121,15 @@ def test_one_sample_can_be_learned(toy: ModuleType) -> None:
         loss.backward()
         optimizer.step()
     assert float(loss.detach()) < 1e-4  # the image's mean square is about 0.3
+
+
+def test_mixed_precision_rounds_the_networks_and_not_the_operator(toy: ModuleType) -> None:
+    sample = toy.data()[0]
+    solver = LearnedPrimalDual(steps=2, width=8)
+    whole = solver(sample.measurement[None], toy.Blur())
+    with torch.autocast("cpu", torch.bfloat16):
+        x = solver(sample.measurement[None], toy.Blur())
+    torch.testing.assert_close(x.float(), whole, atol=0.02, rtol=0.05)
+    assert not torch.equal(x.float(), whole)
+    x.float().square().sum().backward()
+    assert all(p.grad is None or bool(torch.isfinite(p.grad).all()) for p in solver.parameters())

@@ -12,7 +12,9 @@ from .options import Json, Out, Overwrite
 if TYPE_CHECKING:
     from ..recipes import Recipe
 
-_EXAMPLE = "--operator parallel-beam size=256 angles=180 --measurement sinogram.npy --solver filtered-backprojection"
+_EXAMPLE = (
+    "--operator parallel-beam 'shape=[256,256]' angles=180 --measurement sinogram.npy --solver filtered-backprojection"
+)
 
 
 def reconstruct(
@@ -20,8 +22,8 @@ def reconstruct(
         list[str] | None,
         typer.Argument(
             metavar="[RECIPE] [KEY=VALUE]...",
-            help="A recipe to take operator and solvers from; then arguments of the operator, such as angles=180, "
-            "or of the recipe, such as device=cuda.",
+            help="A recipe to take solvers from, and the operator or the reader of the file; then arguments of these, "
+            "such as angles=180, or of the recipe, such as device=cuda.",
         ),
     ] = None,
     measurement: Annotated[
@@ -67,7 +69,11 @@ def reconstruct(
 def composed(
     source: str | None, operator: str | None, solvers: list[str], data: dict[str, Any], settings: list[str]
 ) -> Recipe:
-    """The recipe that reconstructs a measurement file; running it again gives the same images."""
+    """The recipe that reconstructs a measurement file; running it again gives the same images.
+
+    The file is read by the dataset of the recipe `source` where that knows how it was measured, and else with the
+    operator that is given.
+    """
     from ..errors import InputError
     from ..recipes import load_recipe
     from ..recipes.load import override
@@ -75,7 +81,9 @@ def composed(
 
     document = {} if source is None else load_recipe(source).document()
     node = document.pop("operator", None) if operator is None else _node(operator, "operator")
-    if node is None:
+    own = document.get("data")
+    reads = node is None and isinstance(own, dict) and "path" in own
+    if node is None and not reads:
         raise InputError(
             "--operator NAME is missing: how the measurement was made. `wellposed list operators` names them"
         )
@@ -88,14 +96,15 @@ def composed(
     if data.get("reference") is None:
         document["metrics"] = []
         document["monitors"] = [name for name in document.get("monitors", ()) if name == "objective"]
-    node = {"use": node} if isinstance(node, str) else node
     given = {name: value for name, value in data.items() if value is not None}
-    document["data"] = {"use": "measurement-file", **given, "operator": node}
+    node = {"use": node} if isinstance(node, str) else node
+    document["data"] = {**own, **given} if reads else {"use": "measurement-file", **given, "operator": node}
     document.setdefault("summary", f"Reconstruction of {Path(data['path']).name}")
     for text in settings:
         first = text.partition("=")[0].split(".")[0]
         inside = first == "operator" or first not in Recipe.model_fields
-        override(document, f"data.operator.{text.removeprefix('operator.')}" if inside else text)
+        place = "data" if reads else "data.operator"
+        override(document, f"{place}.{text.removeprefix('operator.')}" if inside else text)
     return parse(document, "reconstruct")
 
 

@@ -55,9 +55,10 @@ def construct(cls: type, arguments: Mapping[str, Any], where: str = "") -> Any:
     for key in arguments:
         if key not in parameters:
             raise RecipeError(f"{cls.__name__} takes no argument {key!r}{nearest(str(key), parameters)}", where)
-    for name, parameter in parameters.items():
-        if parameter.default is inspect.Parameter.empty and name not in arguments:
-            raise RecipeError(f"{cls.__name__} needs the argument {name!r}", where)
+    missing = [n for n, p in parameters.items() if p.default is inspect.Parameter.empty and n not in arguments]
+    if missing:
+        names = ", ".join(map(repr, missing))
+        raise RecipeError(f"{cls.__name__} needs the argument{'s' * (len(missing) > 1)} {names}", where)
     hints = _hints(cls)
     converted = {k: _convert(hints.get(k, Any), v, f"{where}.{k}") for k, v in arguments.items()}
     return _guarded(lambda: cls(**converted), cls, where)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .picture import Picture, image_values, telling_region, window_of
+from .picture import Picture, image_values, shared_window, telling_region
 from .table import number
 
 if TYPE_CHECKING:
@@ -22,11 +22,12 @@ def save_overview(path: Path, results: Results, sample: SampleResult, display: D
     from matplotlib.figure import Figure
 
     titles = {row.solver: _title(row.solver, row.metrics) for row in results.rows if row.sample == sample.name}
-    images = [] if sample.truth is None else [("truth", image_values(sample.truth))]
+    truth = None if sample.truth is None else image_values(sample.truth)
+    images = [] if truth is None else [("truth", truth)]
     images += [(titles.get(label, label), image_values(x)) for label, x in sample.reconstructions.items()]
     images = images[:_MOST]
     leading = images[0][1]
-    window = display.window or window_of(leading, cut=0.0 if sample.truth is not None else 0.5)
+    window = display.window or shared_window(truth, (values for _, values in images))
     box = display.zoom or telling_region(leading)
     columns = len(images) if len(images) <= 5 else 4
     rows = -(-len(images) // columns)

@@ -15,6 +15,7 @@ from .picture import (
     image_values,
     measurement_values,
     palette,
+    shared_window,
     telling_region,
     window_of,
 )
@@ -87,7 +88,7 @@ def view_sample(sample: SampleResult, captions: dict[str, str], display: Display
     values = {label: image_values(x) for label, x in sample.reconstructions.items()}
     truth = None if sample.truth is None else image_values(sample.truth)
     leading = truth if truth is not None else next(iter(values.values()))
-    window = display.window or window_of(leading, cut=0.0 if truth is not None else 0.5)
+    window = display.window or shared_window(truth, values.values())
     box = display.zoom or telling_region(leading)
     errors = _errors(sample, values) if display.errors else {}
     top = max((float(np.nanpercentile(e, 99.8)) for e in errors.values()), default=0.0) or 1.0

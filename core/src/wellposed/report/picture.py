@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -106,6 +107,19 @@ def measurement_values(y: Tensor) -> NDArray[np.float64]:
     if y.ndim == 1:
         return _strip(y.double().numpy())
     return y.reshape(-1, *y.shape[-2:])[0].double().numpy()
+
+
+def shared_window(truth: NDArray[np.float64] | None, images: Iterable[NDArray[np.float64]]) -> Window:
+    """One window for all images of a sample: the truth's; without one, what all images fill.
+
+    Images over ten times the least range (diverged, full of streaks) do not count.
+    """
+    if truth is not None:
+        return window_of(truth)
+    windows = [window_of(values, cut=0.5) for values in images]
+    least = min(high - low for low, high in windows)
+    windows = [(low, high) for low, high in windows if high - low <= 10 * least]
+    return min(low for low, _ in windows), max(high for _, high in windows)
 
 
 def window_of(values: NDArray[np.float64], cut: float = 0.0) -> Window:
