@@ -119,14 +119,12 @@ def test_solvers_are_labelled_by_the_user_or_by_their_names(toy: Any, image: np.
 
 def test_an_operator_that_waits_for_sensitivities_gets_them_from_the_data(tmp_path: Path) -> None:
     class Waiting(Operator):
-        has_sensitivities = False
-
         def __init__(self) -> None:
             super().__init__(Space((1, 4)), Space((1, 4)))
 
         def calibrated(self, y: torch.Tensor) -> Operator:
             ready = Waiting()
-            ready.has_sensitivities, ready.seen = True, float(y.sum())  # type: ignore[assignment]
+            ready.seen = float(y.sum())  # type: ignore[assignment]
             return ready
 
     np.save(tmp_path / "y.npy", np.ones((3, 4)) * np.arange(3)[:, None])

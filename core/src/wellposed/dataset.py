@@ -47,6 +47,7 @@ class Dataset(Component):
 class Simulated(Dataset):
     """Measurements simulated on the fly: `noise(A(truth))` for each truth of `images`, `A` the `operator`.
 
+    Images of another size than the operator's are measured by its like for their size, where it has one.
     The noise of sample `i` is drawn from a generator seeded by `(seed, i)` on the CPU, so it is the same
     on every device and in every order.
     """
@@ -56,6 +57,7 @@ class Simulated(Dataset):
     def __init__(self, images: Dataset, operator: Operator, noise: Noise | None = None, seed: int = 0) -> None:
         self.images, self.operator, self.noise, self.seed = images, operator, noise or NoNoise(), seed
         self.device, self.dtype = torch.device("cpu"), torch.float32
+        self._resized: dict[tuple[int, ...], Operator] = {}
 
     @classmethod
     def examples(cls) -> tuple[dict, ...]:
@@ -65,6 +67,7 @@ class Simulated(Dataset):
         """Simulate on `device` in the (real) precision `dtype` from now on; moves the operator."""
         self.device, self.dtype = torch.device(device), dtype
         self.operator.to(device=self.device, dtype=dtype)
+        self._resized.clear()
         return self
 
     def __len__(self) -> int:
@@ -77,10 +80,19 @@ class Simulated(Dataset):
             raise InputError(f"sample {image.name} has no image to simulate a measurement from")
         dtype = self.dtype.to_complex() if image.truth.is_complex() else self.dtype
         truth = image.truth.to(device=self.device, dtype=dtype)
+        operator = self._operator_for(tuple(truth.shape))
         with torch.no_grad():
-            ideal = self.operator(truth[None])
+            ideal = operator(truth[None])
             noisy = self.noise(ideal.cpu(), generator_of(self.seed, index)).to(ideal.device)
-        return Sample(image.name, truth, noisy[0], self.operator)
+        return Sample(image.name, truth, noisy[0], operator)
+
+    def _operator_for(self, shape: tuple[int, ...]) -> Operator:
+        """The operator for images of `shape`, built once, so that images of one size share it."""
+        if shape == self.operator.domain.shape:
+            return self.operator
+        if shape not in self._resized:
+            self._resized[shape] = self.operator.for_shape(shape).to(device=self.device, dtype=self.dtype)
+        return self._resized[shape]
 
 
 def generator_of(seed: int, index: int) -> torch.Generator:

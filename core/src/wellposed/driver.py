@@ -59,6 +59,7 @@ def solve(
         iterations=tuple(run.iterations),
         history=run.history,
         bound=_bound(run.problem, iteration, state, problem.finite),
+        penalty=iteration.penalty(run.problem, state),
     )
 
 

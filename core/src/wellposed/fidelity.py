@@ -52,7 +52,10 @@ class Fidelity(Component, nn.Module):
         return None
 
     def smoothness(self, y: Tensor) -> float | Tensor | None:
-        """A Lipschitz constant of `∇_v D(·, y)`, a number or `(B,)`; `None` where there is none."""
+        """A Lipschitz constant of `∇_v D(·, y)`, a number or `(B,)`; `None` where there is none.
+
+        Where `v` means counts or intensities, on `v ≥ 0`: iterations that use it keep to that.
+        """
         return None
 
     def strong_convexity(self, y: Tensor) -> float | Tensor:

@@ -61,6 +61,13 @@ class Iteration(Component, nn.Module, Generic[S]):
         """A certified bound on `‖estimate − solution‖` of each sample, `(B,)`; `None` where none holds."""
         return None
 
+    def penalty(self, problem: Problem, state: S) -> Tensor | None:
+        """What training adds to the loss of each sample, `(B,)`, for a wish that the image does not show.
+
+        ISTA-Net wishes its transforms to be inverse to each other. `None`, the default, adds nothing.
+        """
+        return None
+
     def duality_gap(self, problem: Problem, state: S) -> Tensor | None:
         """Primal minus dual objective of each sample, `(B,) ≥ 0`; `None` where it is not available."""
         return None

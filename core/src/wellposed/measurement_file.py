@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from itertools import permutations
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -17,16 +16,6 @@ from .operator import Operator
 from .space import Space
 
 
-@runtime_checkable
-class Calibrating(Protocol):
-    """An operator that gets a part of itself from the measurement, such as MRI its coil sensitivities."""
-
-    @property
-    def has_sensitivities(self) -> bool: ...
-
-    def calibrated(self, y: Tensor) -> Operator: ...
-
-
 class MeasurementFile(Dataset):
     """Measurements from a file, `y = A(x) + noise` with the given operator; one sample, or one per leading index.
 
@@ -34,7 +23,7 @@ class MeasurementFile(Dataset):
     array where the file holds several; without it the one that fits is taken, where only one does.
     `transpose` permutes the file's axes first. Axes of length one are added or left out as needed; where
     complex numbers are measured, real arrays with a last axis of two are real and imaginary part.
-    An operator that waits for coil sensitivities gets them from each measurement.
+    An operator with open parts (coil sensitivities) is calibrated by each measurement.
     `reference`, `reference_key`: a file with the true image, of the operator's domain, if there is one.
 
     Raises `ShapeError` where the array does not fit, saying what was found and what would fit.
@@ -51,12 +40,10 @@ class MeasurementFile(Dataset):
         reference: str | None = None,
         reference_key: str | None = None,
     ) -> None:
-        self.operators: list[Operator] = [operator]
         self.name = Path(path).stem
         array = _ordered(_read(path, key, operator.range), transpose, path)
         self.measurements = fitted(array, operator.range, path, type(operator).__name__, "measures")
-        if isinstance(operator, Calibrating) and not operator.has_sensitivities:
-            self.operators = [operator.calibrated(y[None]) for y in self.measurements]
+        self.operators = [operator.calibrated(y[None]) for y in self.measurements]
         self.references: Tensor | None = None
         if reference is not None:
             image = _read(reference, reference_key, operator.domain)
@@ -76,7 +63,7 @@ class MeasurementFile(Dataset):
         index = self.check_index(index)
         name = self.name if len(self) == 1 else f"{self.name}-{index}"
         truth = None if self.references is None else self.references[index]
-        return Sample(name, truth, self.measurements[index], self.operators[index % len(self.operators)])
+        return Sample(name, truth, self.measurements[index], self.operators[index])
 
 
 def fitted(array: np.ndarray, space: Space, where: str, owner: str, verb: str) -> Tensor:

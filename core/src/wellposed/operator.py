@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from .errors import InputError
+from .errors import InputError, ShapeError
 from .interface import Component
 from .precision import exact
 from .space import Space
@@ -53,6 +53,22 @@ class Operator(Component, nn.Module):
 
     def take(self, index: Tensor) -> Operator:
         """The operator of the samples `index` of a batch: itself unless it holds per-sample data."""
+        return self
+
+    def for_shape(self, shape: tuple[int, ...]) -> Operator:
+        """The same acquisition of images of another shape `(C, *spatial)`, for methods that do not mind the size.
+
+        Raises `ShapeError` where the acquisition belongs to the size, the default.
+        """
+        if tuple(shape) == self.domain.shape:
+            return self
+        raise ShapeError(
+            f"{type(self).__name__} takes images of shape {self.domain.shape}, and no other size; {tuple(shape)} was "
+            f"given. Cut or resize the images"
+        )
+
+    def calibrated(self, y: Tensor) -> Operator:
+        """The operator with what is open in it (coil sensitivities) found from measurements `y`; else itself."""
         return self
 
     def check_domain(self, x: Tensor) -> None:

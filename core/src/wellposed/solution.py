@@ -42,6 +42,7 @@ class Solution:
     `x`: images `(B, *domain.shape)`. `verdict` and `iterations`: one per sample. `history`: what the
     rules and monitors measured, name → list of `(iteration, values of each sample)`, not-a-number for
     samples that were done. `bound`: certified distances to the exact solution `(B,)`, where known.
+    `penalty`: what training adds to the loss of each sample `(B,)`, where the iteration has such a wish.
     """
 
     x: Tensor
@@ -49,6 +50,7 @@ class Solution:
     iterations: tuple[int, ...]
     history: dict[str, list[tuple[int, list[float]]]] = field(default_factory=dict)
     bound: Tensor | None = None
+    penalty: Tensor | None = None
 
     def require(self) -> Tensor:
         """The images; raises `SolveFailed`, naming the samples, where a verdict is not ok."""

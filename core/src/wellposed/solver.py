@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from .acceleration import Acceleration, NoAcceleration
+from .dataset import Dataset
 from .driver import Monitor, check_composition, solve
 from .errors import CompositionError
 from .fidelity import Fidelity, Unstated
@@ -50,6 +51,20 @@ class Solver(Component, nn.Module):
     def forward(self, y: Tensor, operator: Operator) -> Tensor:
         """The reconstruction `(B, *operator.domain.shape)` of measurements `y`, differentiable if learned."""
         raise NotImplementedError
+
+    def with_penalty(self, y: Tensor, operator: Operator) -> tuple[Tensor, Tensor | None]:
+        """`forward`, and what this solver wants added to each sample's loss `(B,)`; `None` for nothing.
+
+        Trainers call this one: some networks are asked for more than good images.
+        """
+        return self(y, operator), None
+
+    def prepare(self, data: Dataset) -> None:
+        """Fit to training data what has a closed form; nothing here.
+
+        A trainer calls it once, before the first step of a new training and not when it goes on with one: what
+        was fitted is part of the weights.
+        """
 
 
 class DirectSolver(Solver):
@@ -147,8 +162,16 @@ class Iterative(Solver):
     def forward(self, y: Tensor, operator: Operator) -> Tensor:
         return self.solve(self.pose(y, operator)).x
 
+    def with_penalty(self, y: Tensor, operator: Operator) -> tuple[Tensor, Tensor | None]:
+        solution = self.solve(self.pose(y, operator))
+        return solution.x, solution.penalty
+
+    def prepare(self, data: Dataset) -> None:
+        if self.start is not None:
+            self.start.prepare(data)
+
     def unrolled(self, iterations: int) -> Iterative:
         """This solver with a fixed number of steps, differentiated through each of them."""
         return Iterative(
-            self.iteration, self.fidelity, self.regularizer, Stop(iterations), self.acceleration, Unrolled()
+            self.iteration, self.fidelity, self.regularizer, Stop(iterations), self.acceleration, Unrolled(), self.start
         )

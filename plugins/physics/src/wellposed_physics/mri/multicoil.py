@@ -78,11 +78,13 @@ class MulticoilFourier(BufferedOperator):
         return maps * centring_phase(self._size).conj().to(maps)
 
     def calibrated(self, y: Tensor, estimate: Callable[[Tensor], Tensor] = espirit) -> MulticoilFourier:
-        """This operator with the maps that `estimate` finds in the fully sampled centre of `y`, per sample.
+        """With the maps that `estimate` finds in the fully sampled centre of `y`, per sample; itself if it has maps.
 
         `estimate` maps k-space `(B, coils, H, W)` to maps of that shape: `espirit`, `smooth_maps` or a
         `functools.partial` of them.
         """
+        if self.has_sensitivities:
+            return self
         self.range.check(y, self, "measurements")
         mask = self.exact("mask")
         return MulticoilFourier(self._size, mask, estimate(y)).to(y.device, y.dtype.to_real())

@@ -63,6 +63,16 @@ class BlockCompressedSensing(BufferedOperator):
         self.register_exact("matrix", values)
         self._svd: dict[tuple[bool, bool], SingularValues] = {}
 
+    def for_shape(self, shape: tuple[int, ...]) -> BlockCompressedSensing:
+        if len(shape) != 3 or shape[0] != 1:
+            raise ShapeError(f"BlockCompressedSensing takes images (1, height, width); {tuple(shape)} was given")
+        if tuple(shape) == self.domain.shape:
+            return self
+        known = self._given.get("matrix", self.exact("matrix"))
+        other = BlockCompressedSensing((shape[1], shape[2]), self.block, matrix=known)
+        own = self.exact("matrix")
+        return other.to(device=own.device, dtype=own.dtype)
+
     def _forward(self, x: Tensor) -> Tensor:
         return self._cut(x).flatten(1, 2) @ self.exact("matrix").T
 
