@@ -1,0 +1,3 @@
+"""Learned reconstruction that turns with the image."""
+
+__version__ = "0.1.0"

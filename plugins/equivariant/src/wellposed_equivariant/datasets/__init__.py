@@ -1,0 +1,1 @@
+"""Datasets made from others: turned images, and a part of a collection."""

@@ -1,0 +1,1 @@
+"""Convolutions between fields: ordinary ones, our own steerable ones, and those of escnn."""

@@ -1,0 +1,1 @@
+"""Image-to-image networks, with and without equivariance."""

@@ -1,0 +1,1 @@
+"""Learned proximal gradient methods, with and without equivariance."""

@@ -1,0 +1,1 @@
+"""Kernels that turn with their argument: groups, representations, and bases of steerable kernels."""
