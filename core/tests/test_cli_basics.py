@@ -21,7 +21,7 @@ HEAVY = ("torch", "matplotlib", "scipy", "PIL", "numpy", "skimage", "h5py", "jin
 
 
 @pytest.mark.parametrize(
-    "arguments", [["list"], ["list", "--json"], ["recipes"], ["--help"], ["run", "--help"], ["--version"]]
+    "arguments", [["list"], ["list", "--json"], ["recipes"], ["weights"], ["--help"], ["run", "--help"], ["--version"]]
 )
 def test_looking_around_imports_neither_torch_nor_plugins(toy: Any, arguments: list[str]) -> None:
     code = (
@@ -43,6 +43,24 @@ def test_listings_are_plain_when_piped(toy: Any) -> None:
         assert done.code == 0
         assert "\x1b" not in done.output
         assert not [line for line in done.output.splitlines() if len(line) > 80]
+
+
+def test_weights_are_listed_with_what_made_them(bare: Any) -> None:
+    package = bare.site / "pack"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    header = json.dumps({"__metadata__": {"seed": "0", "figure": "30.1 dB", "recipe": "pack/train"}}).encode()
+    (package / "good.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+    (package / "bad.safetensors").write_bytes(b"nonsense")
+    points = {"good": "pack:good.safetensors", "bad": "pack:bad.safetensors"}
+    bare.install("wellposed-pack", {"wellposed.weights": points})
+    listed = {row["name"]: row for row in bare("weights", "--json").json}
+    assert listed["good"]["provenance"] == {"seed": "0", "figure": "30.1 dB", "recipe": "pack/train"}
+    assert listed["good"]["error"] is None
+    assert "no readable safetensors file" in listed["bad"]["error"]
+    shown = bare("weights").output
+    assert shown.index("figure: 30.1 dB") < shown.index("recipe: pack/train") < shown.index("seed: 0")
+    assert not [line for line in shown.splitlines() if len(line) > 80]
 
 
 def test_list_json_has_the_documented_keys(toy: Any) -> None:

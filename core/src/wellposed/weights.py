@@ -5,42 +5,16 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
 
 from .errors import InputError
-from .registry import WEIGHTS_GROUP, plugin_entry_points
-from .registry.summary import UnreadableTarget, module_file
+from .registry.weights import WeightsEntry, all_weights
 
-
-@dataclass(frozen=True)
-class WeightsEntry:
-    """Weights that a distribution ships; the file's metadata holds recipe, seed, figure and licence."""
-
-    name: str
-    path: Path
-    distribution: str
-
-    def provenance(self) -> dict[str, str]:
-        with safe_open(str(self.path), framework="pt") as file:
-            return dict(file.metadata() or {})
-
-
-def all_weights() -> dict[str, WeightsEntry]:
-    """Shipped weights by name; an entry point names `package:folder/file.safetensors`."""
-    found = {}
-    for point in plugin_entry_points(WEIGHTS_GROUP):
-        package, _, file = point.value.partition(":")
-        try:
-            path = module_file(package).parent / file
-        except UnreadableTarget:
-            continue
-        found[point.name] = WeightsEntry(point.name, path, point.dist.name if point.dist else "unknown")
-    return found
+__all__ = ["WeightsEntry", "all_weights", "load_weights", "save_weights"]
 
 
 def load_weights(module: nn.Module, source: str) -> None:

@@ -21,6 +21,7 @@ COMMANDS = {
     "list": ("list_:list_components", LOOK),
     "describe": ("describe:describe", LOOK),
     "recipes": ("recipes:recipes", LOOK),
+    "weights": ("weights:weights", LOOK),
     "evaluate": ("evaluate:evaluate", WORK),
     "compare": ("compare:compare", WORK),
     "stability": ("stability:stability", WORK),

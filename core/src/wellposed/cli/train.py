@@ -37,9 +37,11 @@ def train(
     loaded = load_recipe(recipe, settings or ())
     if loaded.training is None:
         raise RecipeError("the recipe has no 'training'; it names trainer, target and data", recipe)
-    if loaded.training.target not in loaded.solvers:
+    if not any(f"{loaded.training.target}.".startswith(f"{label}.") for label in loaded.solvers):
         known = ", ".join(loaded.solvers)
-        raise RecipeError(f"{loaded.training.target!r} is none of the solvers ({known})", "training.target")
+        raise RecipeError(
+            f"{loaded.training.target!r} is none of the solvers ({known}), nor a part of one", "training.target"
+        )
     folder = out or resumable_folder(recipe_name(recipe), loaded)
     _train(loaded, recipe_name(recipe), folder, overwrite, as_json)
 
@@ -53,11 +55,12 @@ def resumable_folder(name: str, recipe: Recipe) -> Path:
 
 
 def _train(recipe: Recipe, name: str, folder: Path, overwrite: bool, as_json: bool) -> None:
-    from ..experiment import training_data
+    from ..experiment import training_data, training_target
     from ..hooks import hooks
     from ..recipes import build
     from ..runs import ResumableRunDirectory
     from ..runs.contents import write_run
+    from ..weights import save_weights
     from .execute import prepared, run_experiment, show
     from .progress import TrainingProgress
 
@@ -65,15 +68,13 @@ def _train(recipe: Recipe, name: str, folder: Path, overwrite: bool, as_json: bo
     with ResumableRunDirectory(folder, overwrite) as run:
         _check_same(run.folder, recipe)
         experiment = prepared(recipe)
+        target = training_target(experiment)
         trainer = build("trainers", recipe.training.trainer, "training.trainer")
         data = training_data(experiment)
         with TrainingProgress(hooks()) as observer:
-            trainer.fit(
-                experiment.solvers[recipe.training.target],
-                data,
-                run.path("trainer", "state").parent,
-                observer,
-            )
+            trainer.fit(target, data, run.path("trainer", "state").parent, observer)
+        if recipe.training.target not in experiment.solvers:  # `weights:` loads into the part that was trained
+            save_weights(target, run.path("target.safetensors"), {"target": recipe.training.target})
         results = run_experiment(experiment)
         write_run(run, experiment, results, recipe.summary or name)
     hooks().call("on_run_finished", folder=run.target, results=results)

@@ -14,7 +14,7 @@ _PROVIDED = {
         "gaussian-kernel motion-kernel disk-kernel camera-shake-kernel "
         "gaussian poisson poisson-transmission laplace l2 kullback-leibler weighted-transmission "
         "ellipses shepp-logan textures skimage-images image-folder fastmri lidc htc2022 sinogram-file k-space-file "
-        "psnr ssim nmse nrmse relative-l2 matthews"
+        "psnr ssim nmse nmse-db nrmse relative-l2 matthews"
     ),
     "wellposed-classical": (
         "tikhonov total-variation smoothed-total-variation total-generalized-variation wavelet-l1 huber "

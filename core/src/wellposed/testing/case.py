@@ -77,10 +77,10 @@ def entries_of(distribution: str) -> list[Entry]:
     found = [e for e in registry().entries() if _normal(e.distribution) == _normal(distribution)]
     if not found:
         known = ", ".join(sorted({e.distribution for e in registry().entries()})) or "none"
-        groups = ", ".join(kind.group for kind in KINDS.values())
         raise InputError(
             f"{distribution} registers no component here; distributions that do: {known}. A new one must be "
-            f"installed (pip install -e .) and name its components under {groups}"
+            f"installed (pip install -e .) and name its components under entry points such as "
+            f"{KINDS['operators'].group}"
         )
     return found
 
