@@ -1,36 +1,50 @@
-"""Sentences for compositions that do not fit, with the names of those that would."""
+"""What would fit where a composition does not: found by trying what is registered."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from .errors import CompositionError, PluginError
+from .errors import CompositionError, PluginError, WellposedError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from .iteration import Iteration
-    from .regularizer import Regularizer
+    from .problem import Problem
 
 
-def refuse_regularizer(iteration: Iteration, regularizer: Regularizer, missing: Iterable[str]) -> CompositionError:
-    """Why `iteration` cannot use `regularizer`, and which registered iterations can."""
-    have = ", ".join(sorted(regularizer.capabilities)) or "nothing"
-    fitting = ", ".join(fitting_iterations(regularizer)) or "none that is installed"
-    return CompositionError(
-        f"{type(iteration).__name__} needs a regularizer with {', '.join(sorted(missing))}; "
-        f"{type(regularizer).__name__} declares {have}. Iterations that fit: {fitting}"
-    )
+def with_alternatives(error: CompositionError, problem: Problem, stationary: bool) -> CompositionError:
+    """`error` with the names of the registered iterations that can work on `problem`."""
+    names = ", ".join(fitting_iterations(problem, stationary)) or "none that is installed"
+    return type(error)(f"{str(error).rstrip('.')}. Iterations that fit: {names}")
 
 
-def fitting_iterations(regularizer: Regularizer) -> list[str]:
-    """Names of the registered iterations whose requirements `regularizer` meets."""
+def fitting_iterations(problem: Problem, stationary: bool = False) -> list[str]:
+    """The registered iterations that accept `problem`; with `stationary`, those whose map does not change.
+
+    Each is tried as its `examples()` build it; arguments that it takes to fit stand behind its name.
+    """
+    found: dict[str, str] = {}
+    for name, arguments, iteration in _registered():
+        if name in found or (stationary and not iteration.stationary):
+            continue
+        try:
+            iteration.check(problem)
+        except WellposedError:
+            continue
+        given = ", ".join(f"{key}: {value}" for key, value in arguments.items())
+        found[name] = f"{name} ({given})" if given else name
+    return sorted(found.values())
+
+
+def _registered() -> Iterator[tuple[str, dict[str, Any], Iteration]]:
+    """Every registered iteration, built by its defaults where it has them, then by its examples."""
+    from .recipes.builder import construct
     from .registry import registry
 
-    names = []
     for entry in registry().entries("iterations"):
         try:
-            if entry.load().requires <= regularizer.capabilities:
-                names.append(entry.name)
-        except PluginError:
+            examples = sorted(entry.load().examples(), key=len)
+            yield from ((entry.name, example, construct(entry.load(), example)) for example in examples)
+        except (PluginError, WellposedError):
             continue
-    return sorted(names)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from .acceleration import Acceleration, NoAcceleration
+from .compatibility import with_alternatives
 from .errors import CompositionError
 from .gradient import Gradient, NoGradient
 from .iteration import Iteration
@@ -59,7 +60,7 @@ def solve(
         iterations=tuple(run.iterations),
         history=run.history,
         bound=_bound(run.problem, iteration, state, problem.finite),
-        penalty=iteration.penalty(run.problem, state),
+        penalty=iteration.training_penalty(run.problem, state),
     )
 
 
@@ -67,16 +68,17 @@ def check_composition(
     problem: Problem, iteration: Iteration, stop: Stop, acceleration: Acceleration, gradient: Gradient
 ) -> None:
     """Raise `CompositionError` where the parts cannot work together."""
-    iteration.check(problem)
-    stop.check(problem, iteration)
-    for part in (acceleration, gradient):
-        if part.requires_stationary and not iteration.stationary:
+    demanding = [part for part in (acceleration, gradient) if part.requires_stationary]
+    try:
+        iteration.check(problem)
+        if demanding and not iteration.stationary:
             raise CompositionError(
-                f"{type(part).__name__} needs a map that is the same at every step; {type(iteration).__name__} "
-                f"changes its map (momentum, adapted step sizes). Stationary iterations that fit: "
-                f"gradient-descent, proximal-gradient, landweber, and with a given penalty or primal_step "
-                f"admm and pdhg"
+                f"{type(demanding[0]).__name__} needs a map that is the same at every step; "
+                f"{type(iteration).__name__} changes its map (momentum, adapted step sizes)"
             )
+    except CompositionError as error:
+        raise with_alternatives(error, problem, stationary=bool(demanding)) from error
+    stop.check(problem, iteration)
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Generic, Literal, TypeVar
 
 from torch import Tensor, nn
@@ -10,7 +11,7 @@ from .errors import CompositionError
 from .interface import Component
 from .operator import LinearOperator
 from .problem import Problem
-from .regularizer import Capability
+from .regularizer import Capability, Regularizer
 from .state import State
 
 S = TypeVar("S", bound=State)
@@ -33,16 +34,16 @@ class Iteration(Component, nn.Module, Generic[S]):
     solves: Literal["objective", "data"] = "objective"
 
     def check(self, problem: Problem) -> None:
-        """Raise `CompositionError` where this iteration cannot work on `problem`."""
+        """Raise `CompositionError` where this iteration cannot work on `problem`.
+
+        The driver adds the names of the registered iterations that can.
+        """
         missing = self.requires - problem.regularizer.capabilities
         if missing:
-            from .compatibility import refuse_regularizer
-
-            raise refuse_regularizer(self, problem.regularizer, missing)
+            raise lacks(self, problem.regularizer, missing)
         if self.linear_only and not isinstance(problem.operator, LinearOperator):
             raise CompositionError(
-                f"{type(self).__name__} needs a linear operator; {type(problem.operator).__name__} is not "
-                f"linear. Iterations that use its derivative alone: gradient-descent, proximal-gradient, fista"
+                f"{type(self).__name__} needs a linear operator; {type(problem.operator).__name__} is not linear"
             )
 
     def init(self, problem: Problem, x: Tensor | None = None) -> S:
@@ -61,7 +62,7 @@ class Iteration(Component, nn.Module, Generic[S]):
         """A certified bound on `‖estimate − solution‖` of each sample, `(B,)`; `None` where none holds."""
         return None
 
-    def penalty(self, problem: Problem, state: S) -> Tensor | None:
+    def training_penalty(self, problem: Problem, state: S) -> Tensor | None:
         """What training adds to the loss of each sample, `(B,)`, for a wish that the image does not show.
 
         ISTA-Net wishes its transforms to be inverse to each other. `None`, the default, adds nothing.
@@ -71,3 +72,12 @@ class Iteration(Component, nn.Module, Generic[S]):
     def duality_gap(self, problem: Problem, state: S) -> Tensor | None:
         """Primal minus dual objective of each sample, `(B,) ≥ 0`; `None` where it is not available."""
         return None
+
+
+def lacks(iteration: Iteration, regularizer: Regularizer, missing: Iterable[Capability]) -> CompositionError:
+    """What `iteration` needs of a regularizer that `regularizer` does not have."""
+    have = ", ".join(sorted(regularizer.capabilities)) or "nothing"
+    return CompositionError(
+        f"{type(iteration).__name__} needs a regularizer with {', '.join(sorted(missing))}; "
+        f"{type(regularizer).__name__} declares {have}"
+    )

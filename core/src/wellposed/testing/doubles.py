@@ -58,6 +58,33 @@ class DenseOperator(LinearOperator):
         return (y @ self.matrix).reshape(-1, *self.domain.shape)
 
 
+class PeriodicBlur(LinearOperator):
+    """A blur that moves with the image, `y = ½ x + ⅛ Σ` of the four neighbours, periodic.
+
+    `shape`: one image `(C, rows, columns)`. Self-adjoint, of norm 1; it commutes with shifts, quarter turns
+    and reflections.
+    """
+
+    source = "none: a placeholder"
+
+    @classmethod
+    def examples(cls) -> tuple[dict, ...]:
+        return ({"shape": [1, 6, 6]},)
+
+    def __init__(self, shape: Sequence[int]) -> None:
+        super().__init__(Space(tuple(shape)), Space(tuple(shape)))
+
+    def _forward(self, x: Tensor) -> Tensor:
+        neighbours = [torch.roll(x, shift, axis) for shift in (1, -1) for axis in (-1, -2)]
+        return 0.5 * x + 0.125 * torch.stack(neighbours).sum(0)
+
+    def _adjoint(self, y: Tensor) -> Tensor:
+        return self._forward(y)
+
+    def _norm(self) -> float:
+        return 1.0
+
+
 class SaturatingOperator(Operator):
     """A mildly nonlinear map, `y = Mx + ½ tanh(Mx)`, whose derivative is at most `1.5 ‖M‖`.
 

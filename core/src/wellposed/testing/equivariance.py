@@ -13,6 +13,7 @@ from .promise import NotPromised
 #: Generators of each group as moves of images `(…, H, W)`; "translation" moves are periodic.
 GENERATORS: dict[str, dict[str, Callable[[Tensor], Tensor]]] = {
     "translation": {"a periodic shift by (2, 1)": lambda x: torch.roll(x, (2, 1), (-2, -1))},
+    "c2": {"a half turn": lambda x: torch.rot90(x, 2, (-2, -1))},
     "c4": {"a quarter turn": lambda x: torch.rot90(x, 1, (-2, -1))},
     "d4": {
         "a quarter turn": lambda x: torch.rot90(x, 1, (-2, -1)),

@@ -6,8 +6,9 @@ import math
 
 import pytest
 import torch
+from torch import Tensor
 
-from wellposed import CompositionError, Problem, Stop, solve
+from wellposed import CompositionError, Problem, Regularizer, Stop, solve
 from wellposed.space import norm
 from wellposed.stopping import CertifiedAccuracy
 from wellposed_classical.iterations.fista import FISTA
@@ -177,3 +178,42 @@ def test_complex_images(dense, normal, fidelity, iteration) -> None:
     back = y @ matrix.conj()
     expected = back / back.abs() * (back.abs() - 0.5).clamp_min(0)
     torch.testing.assert_close(x, expected, rtol=1e-9, atol=1e-9)
+
+
+class Learned(Regularizer):
+    """A map that expands, in the place of a proximal map; `constant` is what it states of itself."""
+
+    source = "test"
+    capabilities = frozenset({"prox"})
+
+    def __init__(self, factor: float, constant: float | None) -> None:
+        super().__init__()
+        self.factor, self.constant = factor, constant
+
+    def prox(self, x: Tensor, step: float | Tensor) -> Tensor:
+        return self.factor * x + 1
+
+    def prox_lipschitz(self, step: float | Tensor) -> float | None:
+        return self.constant
+
+
+@BOTH
+def test_a_map_that_is_not_known_to_be_lipschitz_certifies_nothing(iteration, dense, fidelity, normal) -> None:
+    """Not even where the data term is strongly convex."""
+    operator = dense(2 * torch.eye(8, dtype=torch.float64))
+    problem = Problem(operator, normal(2, 8), fidelity("l2"), Learned(3.0, None))
+    assert solve(problem, iteration, stop=Stop(3)).bound is None
+
+
+def test_a_contracting_map_certifies_its_fixed_point(dense, fidelity, normal) -> None:
+    """`x = q (x − s A*(Ax − y)) + 1` in closed form, with a data term that is not strongly convex."""
+    q, diagonal = 0.8, torch.tensor([1.0, 0.5, 0.1, 0.0], dtype=torch.float64)
+    operator, y = dense(torch.diag(diagonal)), normal(3, 4)
+    exact = (q * diagonal * y + 1) / (1 - q * (1 - diagonal**2))
+    problem = Problem(operator, y, fidelity("l2"), Learned(q, q))
+    for steps in (1, 5, 40):
+        solution = solve(problem, ProximalGradient(step_size=1.0), stop=Stop(steps))
+        distance = norm(solution.x - exact.reshape(solution.x.shape))
+        assert solution.bound is not None
+        assert bool((distance <= solution.bound + 1e-12).all())
+    assert float(solution.bound.max()) < 1e-2  # type: ignore[union-attr]

@@ -10,6 +10,7 @@ from wellposed import CompositionError, InputError, LinearOperator, Operator, Sp
 from wellposed.fidelity import Unstated
 from wellposed.problem import Problem
 from wellposed_classical.solvers.filtered_backprojection import FilteredBackprojection
+from wellposed_classical.solvers.measurement import Measurement
 from wellposed_classical.solvers.pseudo_inverse import PseudoInverse
 from wellposed_classical.solvers.tikhonov_direct import TikhonovDirect
 from wellposed_classical.solvers.truncated_svd import TruncatedSVD
@@ -132,3 +133,14 @@ def test_settings_out_of_range_are_told(make) -> None:
 def test_large_operators_are_refused_before_any_work() -> None:
     with pytest.raises(InputError, match="4096"):
         TruncatedSVD().check(Problem(Dense(2, 5000), torch.zeros(1, 2, dtype=torch.float64), Unstated()))
+
+
+def test_the_measurement_is_an_image_only_in_the_space_of_images() -> None:
+    operator, y = Square(), torch.rand(2, 1, 4, dtype=torch.float64)
+    solution = Measurement().solve(Problem(operator, y, Unstated()))
+    assert torch.equal(solution.x, y)
+    assert solution.x is not y
+    with pytest.raises(CompositionError, match="no images like"):
+        Measurement()(measured(Dense(9, 6)), Dense(9, 6))
+    with pytest.raises(CompositionError, match="no images like"):
+        Measurement().check(Problem(Dense(9, 6), measured(Dense(9, 6)), Unstated()))

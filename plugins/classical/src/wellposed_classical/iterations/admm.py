@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from wellposed import InputError, Iteration, LinearOperator, Problem, State, bookkeeping
+from wellposed.memo import OperatorMemo
 from wellposed.space import per_sample
 
 from .balance import Travel, balanced, ratio_of_sizes, subgradients, trust, weighted_norm
 from .constants import given_or, keep_step, known_isometry, samples, start_image
-from .memo import OperatorMemo
 from .normal_equations import NormalEquations
 from .splitting import Block, DataBlock, TermBlock, check_linear, check_split, quadratic_weight, split_terms
 

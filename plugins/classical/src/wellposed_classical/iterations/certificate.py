@@ -12,18 +12,19 @@ _ROUNDING = 10.0
 
 
 def contraction(
-    step: Tensor, smoothness: Tensor | None, smooth_convexity: Tensor, proximal_convexity: Tensor
+    step: Tensor, smoothness: Tensor | None, convexity: Tensor, prox_lipschitz: Tensor
 ) -> tuple[Tensor, ...]:
     """Contraction factor `ρ` of `x ↦ prox_{s g}(x − s∇f(x))`, `(B,)`, infinite where it is not below 1.
 
-    `ρ = max(|1 − s μ_f|, |1 − s L|) / (1 + s μ_g)` for `L`-smooth, `μ_f`-convex `f` and `μ_g`-convex `g`:
-    Nesterov 2018, theorem 2.1.15, and Bauschke and Combettes 2017, proposition 23.13. Empty where no
-    sample has one, so that iterations without a certificate need not carry it along.
+    `ρ = max(|1 − s μ|, |1 − s L|) · ℓ` for `L`-smooth, `μ`-convex `f` and a proximal map with Lipschitz constant
+    `ℓ`, `1/(1 + s m)` for `m`-convex `g`: Nesterov 2018, theorem 2.1.15, and Bauschke and Combettes 2017,
+    proposition 23.13. Empty where no sample has one, so that iterations without a certificate need not carry it
+    along.
     """
     if smoothness is None:
         return ()
-    forward = torch.maximum((1 - step * smooth_convexity).abs(), (1 - step * smoothness).abs())
-    factor = forward / (1 + step * proximal_convexity)
+    forward = torch.maximum((1 - step * convexity).abs(), (1 - step * smoothness).abs())
+    factor = forward * prox_lipschitz
     contracts = factor < 1
     return (torch.where(contracts, factor, torch.inf),) if bool(contracts.any()) else ()
 

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from wellposed import CompositionError, Iteration, Operator, Problem, Regularizer
-from wellposed.compatibility import refuse_regularizer
+from wellposed.iteration import lacks
+from wellposed.memo import OperatorMemo
 from wellposed.regularizer import Sum, Weighted, Zero
 from wellposed.space import per_sample
 
 from .constants import data_smoothness, data_strong_convexity, samples
-from .memo import OperatorMemo
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,15 @@ class Composite:
         proximal = 0.0 if self.proximal is None else self.proximal.strong_convexity
         return smooth, samples(proximal, x)
 
+    def prox_lipschitz(self, problem: Problem, x: Tensor, step: Tensor) -> Tensor:
+        """A Lipschitz constant of `prox_{s g}`, `(B,)`.
+
+        Infinite, so that it certifies nothing, where none is known or `f` is not known to be convex.
+        """
+        convex = problem.fidelity.convex and all(t.convex for t in self.smooth)
+        constant = 1.0 if self.proximal is None else self.proximal.prox_lipschitz(step)
+        return samples(torch.inf if constant is None or not convex else constant, x)
+
 
 def descend(x: Tensor, gradient: Tensor, step: float | Tensor) -> Tensor:
     """`x − s·gradient` with `s` a number or `(B,)`, in one pass over memory."""
@@ -72,13 +81,13 @@ def proximal_composite(iteration: Iteration, regularizer: Regularizer) -> Compos
     terms = summands(regularizer)
     for term in terms:
         if not term.capabilities & {"prox", "grad"}:
-            raise refuse_regularizer(iteration, regularizer, {"prox"})
+            raise lacks(iteration, regularizer, {"prox"})
     only_prox = [t for t in terms if "grad" not in t.capabilities]
     if len(only_prox) > 1:
         names = " and ".join(type(_unweighted(t)).__name__ for t in only_prox)
         raise CompositionError(
             f"{type(iteration).__name__} takes one regularizer without a gradient, and {names} have none; "
-            f"their sum has no proximal map. pdhg and admm split them"
+            f"their sum has no proximal map"
         )
     with_prox = only_prox or [t for t in terms if "prox" in t.capabilities]
     proximal = with_prox[0] if with_prox else None
@@ -102,7 +111,7 @@ def refuse_step(iteration: Iteration, problem: Problem, smooth: tuple[Regularize
     if problem.fidelity.smoothness(problem.measurement) is None:
         return CompositionError(
             f"{name} needs a fidelity whose gradient is Lipschitz continuous; {type(problem.fidelity).__name__} "
-            f"has no such constant. pdhg and admm use its proximal map instead; or give step_size"
+            f"has no such constant; give step_size, or take an iteration that uses its proximal map"
         )
     rough = [type(_unweighted(t)).__name__ for t in smooth if t.smoothness_on(problem.zeros()) is None]
     what = f"the gradient of {rough[0]}" if rough else f"the derivative of {_name(problem.operator)}"

@@ -49,14 +49,14 @@ class ConjugateGradient(Iteration[ConjugateState]):
         if not has_affine_gradient(lambda v: problem.fidelity.gradient(v, y), y):
             raise CompositionError(
                 f"ConjugateGradient solves linear equations, so the fidelity must be a squared distance (l2); "
-                f"{type(problem.fidelity).__name__} is not. Iterations that fit: fista, pdhg, admm"
+                f"{type(problem.fidelity).__name__} is not"
             )
         zero = problem.zeros()
         for term in summands(problem.regularizer):
             if not has_affine_gradient(term.grad, zero):
                 raise CompositionError(
                     f"ConjugateGradient solves linear equations, so the regularizer must be quadratic (tikhonov); "
-                    f"{type(term).__name__} is not. Iterations that fit: gradient-descent, fista, pdhg, admm"
+                    f"{type(term).__name__} is not"
                 )
 
     def init(self, problem: Problem, x: Tensor | None = None) -> ConjugateState:

@@ -7,8 +7,7 @@ from torch import Tensor, nn
 
 from wellposed import InputError, LinearOperator, Operator, Problem
 from wellposed.linear_algebra import squared_isometry
-
-from .memo import OperatorMemo, placement
+from wellposed.memo import OperatorMemo, placement
 
 
 def samples(value: float | Tensor, like: Tensor) -> Tensor:

@@ -20,6 +20,5 @@ def constraint_of(iteration: Iteration, regularizer: Regularizer) -> Regularizer
         return bare
     raise CompositionError(
         f"{type(iteration).__name__} regularizes by being stopped early and takes no regularizer but bounds on the "
-        f"image (nonnegativity, box); {type(bare).__name__} was given. Iterations that fit: gradient-descent, "
-        f"proximal-gradient, fista, pdhg, admm, as the regularizer allows"
+        f"image (nonnegativity, box); {type(bare).__name__} was given"
     )

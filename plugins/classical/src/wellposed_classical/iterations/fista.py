@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from wellposed import Iteration, LinearOperator, Problem, State, bookkeeping
+from wellposed.memo import OperatorMemo
 from wellposed.space import inner, per_sample
 from wellposed.state import derived
 
 from .certificate import bound_before, bounds_after, contraction
 from .composite import proximal_composite, refuse_step
 from .constants import given_or, keep_step, reciprocal, samples, start_image
-from .memo import OperatorMemo
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,8 @@ class FISTA(Iteration[FISTAState]):
                 assert smoothness is not None, "refused by check"
                 step = reciprocal(smoothness)
             linear = isinstance(problem.operator, LinearOperator)
-            factors = contraction(step, smoothness, *convexity) if linear else ()
+            expansion = parts.prox_lipschitz(problem, x, step)
+            factors = contraction(step, smoothness, convexity[0], expansion) if linear else ()
         unknown = tuple(torch.full_like(f, torch.nan) for f in factors)
         return FISTAState(x, x, torch.ones_like(step), step, *convexity, factors, unknown)
 

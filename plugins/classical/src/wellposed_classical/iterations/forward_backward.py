@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from wellposed import Iteration, LinearOperator, Problem, Regularizer, State, bookkeeping
+from wellposed.memo import OperatorMemo
 from wellposed.state import derived
 
 from .certificate import bound_before, bounds_after, contraction
 from .composite import Composite, refuse_step
 from .constants import given_or, keep_step, reciprocal, samples, start_image
-from .memo import OperatorMemo
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,8 @@ class ForwardBackward(Iteration[DescentState]):
             convexity = parts.strong_convexity(problem, x, self.memo)
             step = self._first_step(smoothness, convexity[0], x)
             linear = isinstance(problem.operator, LinearOperator)
-            factors = contraction(step, smoothness, *convexity) if linear else ()
+            expansion = parts.prox_lipschitz(problem, x, step)
+            factors = contraction(step, smoothness, convexity[0], expansion) if linear else ()
         return DescentState(x, step, factors, tuple(torch.full_like(f, torch.nan) for f in factors))
 
     def step(self, problem: Problem, state: DescentState) -> DescentState:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from wellposed import Regularizer
+from wellposed.iteration import lacks
 
 from .composite import Composite, gradient_composite
 from .forward_backward import ForwardBackward
@@ -29,7 +30,5 @@ class GradientDescent(ForwardBackward):
 
     def composite(self, regularizer: Regularizer) -> Composite:
         if "grad" not in regularizer.capabilities:
-            from wellposed.compatibility import refuse_regularizer
-
-            raise refuse_regularizer(self, regularizer, {"grad"})
+            raise lacks(self, regularizer, {"grad"})
         return gradient_composite(regularizer)

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from wellposed import InputError, Iteration, LinearOperator, Problem, State
+from wellposed.memo import OperatorMemo
 from wellposed.operator import RowBlock
 
 from .constants import start_image
 from .constraint import constraint_of
-from .memo import OperatorMemo
 from .row_blocks import row_blocks
 
 

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from wellposed import InputError, Iteration, Problem, State, bookkeeping
+from wellposed.memo import OperatorMemo, placement
 from wellposed.space import norm
 
 from .balance import Travel, balanced, ratio_of_sizes, subgradients, trust, weighted_norm
 from .composite import descend
 from .constants import given_or, is_shared, keep_step, known_isometry, samples, start_image
-from .memo import OperatorMemo, placement
 from .saddle import Saddle
 from .spectrum import largest_eigenvalue
 from .splitting import check_linear, check_split, quadratic_weight

@@ -8,9 +8,8 @@ import torch
 from torch import Tensor
 
 from wellposed import LinearOperator, Problem
+from wellposed.memo import OperatorMemo, placement
 from wellposed.operator import RowBlock
-
-from .memo import OperatorMemo, placement
 
 
 def row_blocks(operator: LinearOperator, count: int, like: Tensor, memo: OperatorMemo) -> list[RowBlock]:

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from wellposed import CompositionError, InputError, Iteration, LinearOperator, Problem
+from wellposed.memo import OperatorMemo, placement
 from wellposed.operator import RowBlock
 
 from .constants import random_image, start_image
 from .constraint import constraint_of
 from .kaczmarz import ImageState
-from .memo import OperatorMemo, placement
 from .row_blocks import row_blocks
 
 
@@ -65,7 +65,7 @@ class SART(Iteration[ImageState]):
         if not _is_nonnegative(operator, problem.zeros()):
             raise CompositionError(
                 f"SART divides by row and column sums and needs an operator with nonnegative entries, as those of "
-                f"tomography have; {_name(operator)} has negative ones. Iterations that fit: kaczmarz, landweber"
+                f"tomography have; {_name(operator)} has negative ones"
             )
 
     def init(self, problem: Problem, x: Tensor | None = None) -> ImageState:

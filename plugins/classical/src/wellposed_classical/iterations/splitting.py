@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from wellposed import CompositionError, Iteration, LinearOperator, Problem, Regularizer
-from wellposed.compatibility import refuse_regularizer
+from wellposed.iteration import lacks
 from wellposed.regularizer import Analysis, Sum, Weighted, Zero
 from wellposed.space import per_sample
 
@@ -100,15 +100,14 @@ def split_terms(regularizer: Regularizer) -> list[TermBlock]:
 def check_split(iteration: Iteration, regularizer: Regularizer) -> None:
     """Raise `CompositionError` where a regularizer has neither a split nor a proximal map."""
     if not _splits(regularizer):
-        raise refuse_regularizer(iteration, regularizer, {"split"})
+        raise lacks(iteration, regularizer, {"split"})
 
 
 def check_linear(iteration: Iteration, problem: Problem) -> None:
     """Raise `CompositionError` where the operator is not linear."""
     if not isinstance(problem.operator, LinearOperator):
         raise CompositionError(
-            f"{type(iteration).__name__} needs a linear operator; {type(problem.operator).__name__} is not linear. "
-            f"Iterations that use its derivative alone: gradient-descent, proximal-gradient, fista, landweber"
+            f"{type(iteration).__name__} needs a linear operator; {type(problem.operator).__name__} is not linear"
         )
 
 

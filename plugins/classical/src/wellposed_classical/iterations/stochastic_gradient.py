@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from wellposed import InputError, Iteration, LinearOperator, Problem, State, bookkeeping
+from wellposed.memo import OperatorMemo
 from wellposed.operator import RowBlock
 
 from .composite import descend, refuse_step
 from .constants import given_or, keep_step, reciprocal, samples, start_image
-from .memo import OperatorMemo
 from .row_blocks import block_gradient, block_norms, row_blocks
 
 
