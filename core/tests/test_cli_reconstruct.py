@@ -135,8 +135,11 @@ def test_an_operator_that_waits_for_sensitivities_gets_them_from_the_data(tmp_pa
 def test_several_measurements_in_one_file(toy: Any, image: np.ndarray) -> None:
     y = np.load("y.npy")
     np.save("y.npy", np.stack([y, 2 * y, 3 * y]))
-    document = toy(*BLUR, "--solver", "toy-adjoint", "samples=3", "--out", "out", "--json").json
-    assert [row["sample"] for row in document["rows"]] == ["y-0", "y-1", "y-2"]
+    command = [*BLUR, "--solver", "toy-adjoint", "--out", "out", "--save", "all.npy", "--json"]
+    assert [row["sample"] for row in toy(*command).json["rows"]] == ["y-0", "y-1", "y-2"]
+    assert np.load("all.npy").shape == (3, SIZE, SIZE)
+    first = toy(*BLUR, "--solver", "toy-adjoint", "samples=1", "--out", "first", "--json").json
+    assert [row["sample"] for row in first["rows"]] == ["y-0"]
 
 
 def test_the_array_that_fits_is_found_in_the_file(toy: Any, image: np.ndarray) -> None:

@@ -234,3 +234,30 @@ def test_a_killed_run_leaves_no_run_or_a_complete_one(toy: Any, number: signal.S
     assert toy("run", "toy/squares", "--out", "runs/out").code == 0
     assert {p.name for p in Path("runs/out").iterdir()} == EVERYTHING
     assert list(Path("runs").glob(".*")) == []
+
+
+def test_labels_that_make_the_same_file_name_keep_their_own_files(toy: Any) -> None:
+    solvers = ["solvers.TV=toy-adjoint", "solvers.TV*=toy-adjoint"]
+    assert toy("run", "toy/squares", *solvers, "--out", "out").code == 0
+    names = {path.name for path in Path("out/reconstructions").iterdir()}
+    assert {name.split(".", 1)[1] for name in names} >= {"TV.npy", "TV-2.npy"}
+
+
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        ("metrics=[toy-psnr, toy-psnr]", "metrics.1: 'toy-psnr' is among the metrics twice"),
+        ("display.window=[1.0, 0.0]", "display.window: the value should be two increasing numbers"),
+        ("display.zoom=[0, 0, 0, 0]", "display.zoom: the value should be [row, column, height, width] of a region"),
+        ("samples=none", "samples"),
+    ],
+)
+def test_what_would_fail_after_the_work_is_refused_before(toy: Any, setting: str, sentence: str) -> None:
+    done = toy("run", "toy/squares", setting, "--out", "out")
+    assert done.code == 2
+    assert sentence in done.errors
+
+
+def test_a_region_outside_the_image_is_moved_into_it(toy: Any) -> None:
+    assert toy("run", "toy/squares", "display.zoom=[1000, 1000, 50, 50]", "--out", "out").code == 0
+    assert Path("out/report.html").is_file()

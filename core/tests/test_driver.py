@@ -24,7 +24,7 @@ from wellposed import (
     solve,
 )
 from wellposed.errors import SolveFailed
-from wellposed.gradient import Gradient
+from wellposed.gradient import Gradient, Unrolled
 from wellposed.solver import Iterative
 from wellposed.stopping import CertifiedAccuracy, FixedPointResidual, Progress, RelativeChange
 from wellposed.testing.doubles import (
@@ -34,6 +34,7 @@ from wellposed.testing.doubles import (
     QuadraticFidelity,
     QuadraticRegularizer,
 )
+from wellposed.testing.problems import least_squares
 
 
 @dataclass(frozen=True)
@@ -277,3 +278,14 @@ def test_the_iterative_solver_is_the_driver() -> None:
     assert asked.verdict[0] is Verdict.CERTIFIED
     warm = Iterative(GradientStep(), QuadraticFidelity(), QuadraticRegularizer(0.1), Stop(30), init=solver)
     torch.testing.assert_close(warm(posed.measurement, posed.operator), solve(posed, GradientStep(), stop=Stop(60)).x)
+
+
+def test_a_tape_through_a_search_is_refused_with_what_would_fit() -> None:
+    class Searching(GradientStep):
+        differentiable = False
+
+    problem = least_squares().problem
+    assert solve(problem, Searching(), stop=Stop(2)).x.shape == problem.zeros().shape
+    words = r"Unrolled needs steps that can be differentiated; those of Searching cannot .*Iterations that fit: \S+"
+    with pytest.raises(CompositionError, match=words):
+        solve(problem, Searching(), gradient=Unrolled())

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from wellposed import InputError, LinearOperator, Space
+from wellposed import InputError, LinearOperator, Space, linear_algebra
 from wellposed.linear_algebra import conjugate_gradient, least_squares, spectral_norm, squared_isometry
 from wellposed.space import norm
 
@@ -51,11 +51,14 @@ def test_spectral_norm_of_special_matrices() -> None:
     assert 0.999 <= spectral_norm(Dense(clustered)) <= 1.001
 
 
-def test_norm_is_computed_once_unless_the_operator_is_learned() -> None:
+def test_norm_is_computed_once_unless_the_operator_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     operator = Dense(normal(4, 3))
     first = operator.norm()
+    with monkeypatch.context() as patched:
+        patched.setattr(linear_algebra, "spectral_norm", lambda operator: pytest.fail("computed again"))
+        assert operator.norm() == first
     operator.matrix = 2 * operator.matrix
-    assert operator.norm() == first
+    assert operator.norm() == pytest.approx(2 * first, rel=1e-6)
     learned = Dense(nn.Parameter(normal(4, 3)))
     before = learned.norm()
     with torch.no_grad():
@@ -170,3 +173,10 @@ def test_an_isometry_is_recognised_with_its_factor_from_below(dtype: torch.dtype
     bent = orthonormal.clone()
     bent[:, 0] *= 1.1
     assert not squared_isometry(Dense(bent), image).any()
+
+
+def test_the_norm_follows_weights_that_are_loaded_later() -> None:
+    operator = Dense(nn.Parameter(torch.eye(4, dtype=torch.float64), requires_grad=False))
+    assert operator.norm() == pytest.approx(1.0, rel=2e-3)
+    operator.load_state_dict({**operator.state_dict(), "matrix": 10 * torch.eye(4, dtype=torch.float64)})
+    assert operator.norm() == pytest.approx(10.0, rel=2e-3)

@@ -39,3 +39,11 @@ def test_what_a_network_rounded_is_taken_in_single_precision(operator: DenseOper
     y.square().sum().backward()
     assert x.grad is not None
     assert bool(torch.isfinite(x.grad).all())
+
+
+def test_the_backward_pass_does_not_round_either(operator: DenseOperator) -> None:
+    x = torch.randn(2, 1, 4, 4, generator=torch.Generator().manual_seed(1), requires_grad=True)
+    v = torch.randn(2, 30, generator=torch.Generator().manual_seed(2))
+    with torch.autocast("cpu", torch.bfloat16):
+        (gradient,) = torch.autograd.grad(operator(x), x, v)
+    assert torch.equal(gradient, operator.adjoint(v))

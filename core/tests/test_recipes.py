@@ -14,6 +14,7 @@ from wellposed.recipes import Recipe, build, construct, load_recipe
 from wellposed.recipes.load import override, parse_value
 from wellposed.recipes.model import parse
 from wellposed.stopping import RelativeChange, Rule
+from wellposed.testing.doubles import DenseOperator
 
 MINIMAL = "data: shepp-logan\nsolvers: {a: iterative}\n"
 
@@ -111,6 +112,18 @@ def write(folder: Path, text: str | bytes) -> Path:
     path = folder / "recipe.yaml"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     return path
+
+
+def test_a_list_of_operators_is_their_product() -> None:
+    outer, inner = (DenseOperator.from_tensor(m, (1, 1, 3)) for m in (torch.rand(3, 3), torch.rand(3, 3)))
+    outer = DenseOperator.from_tensor(outer.matrix, (3,))
+    product = build("operators", [outer, inner])
+    x = torch.rand(2, 1, 1, 3, dtype=product.inner.matrix.dtype)
+    assert torch.equal(product(x), outer(inner(x)))
+    with pytest.raises(RecipeError, match="cannot be empty"):
+        build("operators", [])
+    with pytest.raises(RecipeError, match="compose"):
+        build("operators", [inner, outer])
 
 
 def test_minimal_recipe_and_overrides(tmp_path: Path) -> None:

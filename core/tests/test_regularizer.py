@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from wellposed import InputError, Regularizer
 from wellposed.errors import CapabilityMissing
+from wellposed.regularizer import Sum
+from wellposed.space import per_sample
 
 
 class HalfSquare(Regularizer):
@@ -28,7 +30,7 @@ class HalfSquare(Regularizer):
         return x
 
     def prox(self, x: Tensor, step: float | Tensor) -> Tensor:
-        return x / (1 + step)
+        return x / (1 + per_sample(step, x))
 
     def conjugate(self, p: Tensor) -> Tensor:
         return self(p)
@@ -91,3 +93,28 @@ def test_a_class_that_promises_what_it_does_not_write_is_refused() -> None:
 
         class Promising(Regularizer):
             capabilities = frozenset({"prox"})
+
+
+def test_the_lipschitz_constant_of_the_proximal_map_follows_convexity_and_weights(x: Tensor) -> None:
+    """`‖prox(x) − prox(z)‖ ≤ ℓ ‖x − z‖`, sharp for a quadratic; nothing is known of what is not convex."""
+    assert HalfSquare().prox_lipschitz(1.0) == pytest.approx(0.5)
+    for regularizer in (3.0 * HalfSquare(), 3.0 * Sum([HalfSquare()])):
+        for step in (0.5, torch.tensor([0.5, 1.0, 2.0], dtype=torch.float64)):
+            constant = torch.as_tensor(regularizer.prox_lipschitz(step), dtype=torch.float64)
+            moved = (regularizer.prox(x, step) - regularizer.prox(0 * x, step)).flatten(1).norm(dim=1)
+            torch.testing.assert_close(moved, constant * x.flatten(1).norm(dim=1))
+
+    class Bent(HalfSquare):
+        """Claims no convexity."""
+
+        convex = False
+
+    assert Bent().prox_lipschitz(1.0) is None
+    assert (0.5 * Bent()).prox_lipschitz(1.0) is None
+
+
+def test_a_tensor_weight_is_one_nonnegative_number() -> None:
+    with pytest.raises(InputError, match="one number; a tensor of shape"):
+        torch.tensor([0.1, 1.0]) * HalfSquare()
+    with pytest.raises(InputError, match="≥ 0; got -1"):
+        HalfSquare() * torch.tensor(-1.0)

@@ -26,6 +26,7 @@ def hidden(folder: Path) -> list[str]:
 def write(target: Path, text: str, overwrite: bool = False) -> None:
     with RunDirectory(target, overwrite) as run:
         run.write_text("recipe.yaml", text)
+        run.write_text("environment.json", "{}")
 
 
 def write_and_stop(directory: RunDirectory) -> None:
@@ -71,9 +72,9 @@ def test_an_existing_run_is_refused_before_any_work(tmp_path: Path) -> None:
 
 def test_overwriting_replaces_the_whole_run(tmp_path: Path) -> None:
     write(tmp_path / "run", "old")
-    (tmp_path / "run/extra").write_text("")
+    (tmp_path / "run/report.html").write_text("")
     write(tmp_path / "run", "new", overwrite=True)
-    assert [p.name for p in (tmp_path / "run").iterdir()] == ["recipe.yaml"]
+    assert {p.name for p in (tmp_path / "run").iterdir()} == {"recipe.yaml", "environment.json"}
     assert (tmp_path / "run/recipe.yaml").read_text() == "new"
     assert hidden(tmp_path) == []
 
@@ -85,11 +86,21 @@ def test_overwriting_fails_safely(tmp_path: Path) -> None:
     assert (tmp_path / "run/recipe.yaml").read_text() == "old"
 
 
-def test_a_folder_that_is_no_run_is_never_overwritten(tmp_path: Path) -> None:
+@pytest.mark.parametrize("beside", [["data"], ["recipe.yaml", "thesis.tex"], ["recipe.yaml"]])
+def test_a_folder_that_holds_other_things_is_never_overwritten(tmp_path: Path, beside: list[str]) -> None:
     (tmp_path / "precious").mkdir()
-    (tmp_path / "precious/data").write_text("")
-    with pytest.raises(InputError, match="holds no run"):
+    for name in beside:
+        (tmp_path / "precious" / name).write_text("")
+    with pytest.raises(InputError, match="holds other things than a run"):
         RunDirectory(tmp_path / "precious", overwrite=True).__enter__()
+
+
+def test_a_run_with_something_put_into_it_is_not_overwritten(tmp_path: Path) -> None:
+    write(tmp_path / "run", "old")
+    (tmp_path / "run/notes.txt").write_text("mine")
+    with pytest.raises(InputError, match="holds other things than a run"):
+        write(tmp_path / "run", "new", overwrite=True)
+    assert (tmp_path / "run/notes.txt").read_text() == "mine"
 
 
 def test_an_empty_folder_is_filled(tmp_path: Path) -> None:
@@ -144,9 +155,10 @@ def test_a_run_that_was_being_replaced_comes_back(tmp_path: Path) -> None:
 def write_slowly(target: Path, overwrite: bool) -> None:
     with RunDirectory(target, overwrite) as run:
         for i in range(200):
-            run.write_text(f"{i}", "x")
+            run.write_text(f"figures/{i}", "x")
             time.sleep(0.0005)
         run.write_text("recipe.yaml", "new")
+        run.write_text("environment.json", "{}")
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
@@ -166,7 +178,9 @@ def test_killed_at_any_moment_it_is_complete_or_absent(tmp_path: Path, overwrite
             os.kill(process.pid, signal.SIGKILL)
         process.join()
         names = {p.name for p in target.iterdir()} if target.exists() else set()
-        assert names in (set(), {"recipe.yaml"}, {"recipe.yaml", *map(str, range(200))})
+        old = {"recipe.yaml", "environment.json"}
+        assert names in (set(), old, {*old, "figures"})
+        assert "figures" not in names or len(list((target / "figures").iterdir())) == 200
         outcomes.add(len(names))
         if not overwrite and target.exists():
             break

@@ -163,10 +163,12 @@ def test_without_rules_the_asked_for_steps_are_done() -> None:
     assert start.iterations == (0, 0, 0)
 
 
-def test_with_rule_leaves_the_original_alone() -> None:
-    stop = Stop(10, [RelativeChange()])
-    assert len(stop.with_rule(CertifiedAccuracy(0.1)).rules) == 2
-    assert len(stop.rules) == 1
+def test_only_keeps_the_limit_and_leaves_the_original_alone() -> None:
+    stop = Stop(10, [RelativeChange()], every=2)
+    accurate = stop.only(CertifiedAccuracy(0.1))
+    assert [type(rule) for rule in accurate.rules] == [CertifiedAccuracy]
+    assert (accurate.iterations, accurate.every) == (10, 2)
+    assert [type(rule) for rule in stop.rules] == [RelativeChange]
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from wellposed.errors import InputError
+from wellposed import Iteration, Problem, State
+from wellposed.errors import CompositionError, InputError
 from wellposed.recipes import build
 from wellposed.registry import KINDS, Entry, registry
 from wellposed.regularizer import Zero
@@ -22,7 +24,7 @@ from wellposed.testing import (
     parametrize_with_checks,
 )
 from wellposed.testing.case import cases_of_class, cases_of_entry
-from wellposed.testing.doubles import DenseOperator, QuadraticRegularizer
+from wellposed.testing.doubles import DenseOperator, PeriodicBlur, QuadraticFidelity, QuadraticRegularizer
 from wellposed.testing.global_state import watched
 
 
@@ -258,3 +260,46 @@ def test_entry_whose_import_changes_the_process_is_told(tmp_path, monkeypatch) -
     loads = next(case for case in cases if case.check == "loads")
     with pytest.raises(AssertionError, match="torch's global random state"):
         loads()
+
+
+# Iterations of a regularizer of their own -----------------------------------------------------------
+
+
+class Picky(Iteration):
+    """Accepts one regularizer alone, and says on which problem it is to be checked."""
+
+    source = "a test double"
+    linear_only = False
+
+    @classmethod
+    def example_problem(cls, batch: int = 3) -> Problem:
+        return Problem(
+            PeriodicBlur((1, 6, 6)).double(), torch.ones(batch, 1, 6, 6).double(), QuadraticFidelity(), Own()
+        )
+
+    def check(self, problem: Problem) -> None:
+        if not isinstance(problem.regularizer, Own):
+            raise CompositionError("Picky needs Own")
+
+    def init(self, problem: Problem, x: Tensor | None = None) -> PickyState:
+        return PickyState(problem.zeros() if x is None else x)
+
+    def step(self, problem: Problem, state: PickyState) -> PickyState:
+        return PickyState(state.x - 0.5 * problem.data_gradient(state.x))
+
+
+@dataclass(frozen=True)
+class PickyState(State):
+    x: Tensor
+
+
+class Own(Zero):
+    """The regularizer of `Picky`."""
+
+
+def test_an_iteration_is_checked_on_its_own_problem() -> None:
+    outcomes = {result.check: result for result in check_component("iterations", Picky)}
+    assert outcomes["treats-samples-independently"].outcome == "passed"
+    assert outcomes["keeps-precision"].outcome == "passed"
+    assert outcomes["converges-to-closed-form"].outcome == "skipped"
+    assert not [r for r in outcomes.values() if not r.ok and r.check in ("state-is-batched", "step-is-pure")]

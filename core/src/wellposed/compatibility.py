@@ -13,20 +13,24 @@ if TYPE_CHECKING:
     from .problem import Problem
 
 
-def with_alternatives(error: CompositionError, problem: Problem, stationary: bool) -> CompositionError:
+def with_alternatives(
+    error: CompositionError, problem: Problem, stationary: bool = False, differentiable: bool = False
+) -> CompositionError:
     """`error` with the names of the registered iterations that can work on `problem`."""
-    names = ", ".join(fitting_iterations(problem, stationary)) or "none that is installed"
+    names = ", ".join(fitting_iterations(problem, stationary, differentiable)) or "none that is installed"
     return type(error)(f"{str(error).rstrip('.')}. Iterations that fit: {names}")
 
 
-def fitting_iterations(problem: Problem, stationary: bool = False) -> list[str]:
-    """The registered iterations that accept `problem`; with `stationary`, those whose map does not change.
+def fitting_iterations(problem: Problem, stationary: bool = False, differentiable: bool = False) -> list[str]:
+    """The registered iterations that accept `problem`; where asked for, `stationary` or `differentiable` ones alone.
 
     Each is tried as its `examples()` build it; arguments that it takes to fit stand behind its name.
     """
     found: dict[str, str] = {}
     for name, arguments, iteration in _registered():
         if name in found or (stationary and not iteration.stationary):
+            continue
+        if differentiable and not iteration.differentiable:
             continue
         try:
             iteration.check(problem)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 import torch
@@ -83,7 +84,7 @@ class Simulated(Dataset):
         operator = self._operator_for(tuple(truth.shape))
         with torch.no_grad():
             ideal = operator(truth[None])
-            noisy = self.noise(ideal.cpu(), generator_of(self.seed, index)).to(ideal.device)
+            noisy = self.noise(ideal.cpu(), generator_of(self.seed, index, "noise")).to(ideal.device)
         return Sample(image.name, truth, noisy[0], operator)
 
     def _operator_for(self, shape: tuple[int, ...]) -> Operator:
@@ -95,7 +96,13 @@ class Simulated(Dataset):
         return self._resized[shape]
 
 
-def generator_of(seed: int, index: int) -> torch.Generator:
-    """A CPU generator that depends on `(seed, index)` alone; neighbours are independent."""
+def generator_of(seed: int, index: int, purpose: str = "") -> torch.Generator:
+    """A CPU generator that depends on its arguments alone; neighbours are independent.
+
+    `purpose` sets streams of the same seed and index apart: noise must not repeat what drew its image.
+    """
     mixed = (seed * 0x9E3779B97F4A7C15 + index * 0xBF58476D1CE4E5B9 + 0x94D049BB133111EB) % (1 << 63)
+    if purpose:
+        digest = hashlib.blake2b(f"{mixed} {purpose}".encode(), digest_size=8).digest()
+        mixed = int.from_bytes(digest, "little") >> 1
     return torch.Generator().manual_seed(mixed)

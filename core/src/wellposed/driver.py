@@ -69,6 +69,7 @@ def check_composition(
 ) -> None:
     """Raise `CompositionError` where the parts cannot work together."""
     demanding = [part for part in (acceleration, gradient) if part.requires_stationary]
+    taped = not isinstance(gradient, NoGradient)
     try:
         iteration.check(problem)
         if demanding and not iteration.stationary:
@@ -76,8 +77,13 @@ def check_composition(
                 f"{type(demanding[0]).__name__} needs a map that is the same at every step; "
                 f"{type(iteration).__name__} changes its map (momentum, adapted step sizes)"
             )
+        if taped and not iteration.differentiable:
+            raise CompositionError(
+                f"{type(gradient).__name__} needs steps that can be differentiated; those of "
+                f"{type(iteration).__name__} cannot (a search decides them)"
+            )
     except CompositionError as error:
-        raise with_alternatives(error, problem, stationary=bool(demanding)) from error
+        raise with_alternatives(error, problem, stationary=bool(demanding), differentiable=taped) from error
     stop.check(problem, iteration)
 
 

@@ -21,6 +21,8 @@ class Fidelity(Component, nn.Module):
 
     #: Whether `D(·, y)` is convex.
     convex: bool = True
+    #: Whether the constant of `smoothness` holds for all `v`, and not for `v ≥ 0` alone.
+    smooth_everywhere: bool = True
 
     def forward(self, v: Tensor, y: Tensor) -> Tensor:
         """The values `D(v, y)`, shape `(B,)`."""
@@ -54,7 +56,8 @@ class Fidelity(Component, nn.Module):
     def smoothness(self, y: Tensor) -> float | Tensor | None:
         """A Lipschitz constant of `∇_v D(·, y)`, a number or `(B,)`; `None` where there is none.
 
-        Where `v` means counts or intensities, on `v ≥ 0`: iterations that use it keep to that.
+        Where it holds for `v ≥ 0` alone, `smooth_everywhere` is false: it still sets step sizes, but nothing is
+        certified with it.
         """
         return None
 

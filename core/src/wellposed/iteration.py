@@ -22,7 +22,8 @@ class Iteration(Component, nn.Module, Generic[S]):
 
     `requires` are the regularizer capabilities that the step uses; composing it with a regularizer
     that lacks one is refused before any work is done. `stationary` says whether the map is the same
-    at every step (accelerations and equilibrium gradients need that). `linear_only` says whether it
+    at every step (accelerations and equilibrium gradients need that), `differentiable` whether a tape
+    through its steps means anything (a line search cuts it). `linear_only` says whether it
     needs the operator's adjoint. `solves` says what it goes to: the minimiser of the "objective"
     `D(A(x), y) + R(x)`, or a solution of `A x = y` ("data": row-action and other methods that are
     stopped early, or take from all solutions the one that the regularizer prefers).
@@ -30,6 +31,7 @@ class Iteration(Component, nn.Module, Generic[S]):
 
     requires: frozenset[Capability] = frozenset()
     stationary: bool = True
+    differentiable: bool = True
     linear_only: bool = True
     solves: Literal["objective", "data"] = "objective"
 

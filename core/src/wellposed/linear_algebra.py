@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from .errors import InputError
+from .precision import exact
 from .space import inner, norm, per_sample
 
 if TYPE_CHECKING:
@@ -129,6 +130,7 @@ class NormalSolve(torch.autograd.Function):
         return x
 
     @staticmethod
+    @exact
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor | None, None]:
         x, shift = ctx.saved_tensors
         grad_rhs = NormalSolve.apply(grads[0], shift, ctx.operator)
@@ -152,6 +154,7 @@ class _LinearMap(torch.autograd.Function):
         ctx.of_real = not x.is_complex()
 
     @staticmethod
+    @exact
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
         grad = linear_map(grads[0], ctx.transpose, ctx.apply_map)
         # A real tensor in a complex space has a real gradient.

@@ -71,7 +71,7 @@ def fitted(array: np.ndarray, space: Space, where: str, owner: str, verb: str) -
     if np.iscomplexobj(array) and not space.is_complex:
         raise ShapeError(f"{where} holds complex numbers; {owner} {verb} real ones. Take their magnitude or real part")
     shape = _batched_shape(array.shape, space.shape)
-    if shape is None and space.is_complex and not np.iscomplexobj(array) and array.shape[-1] == 2:
+    if shape is None and space.is_complex and not np.iscomplexobj(array) and array.shape[-1:] == (2,):
         array = array[..., 0] + 1j * array[..., 1]
         shape = _batched_shape(array.shape, space.shape)
     if shape is None:

@@ -113,7 +113,7 @@ class LinearOperator(Operator):
 
     def __init__(self, domain: Space, range: Space) -> None:
         super().__init__(domain, range)
-        self._norm_value: float | None = None
+        self._norm_value: tuple[object, float] | None = None
 
     @exact
     def forward(self, x: Tensor) -> Tensor:
@@ -136,14 +136,15 @@ class LinearOperator(Operator):
     @exact
     def norm(self) -> float:
         """The spectral norm `‖A‖`, from above: closed form, else Lanczos (tight to 0.1 %), cached."""
-        if self._norm_value is not None:
-            return self._norm_value
+        made_of = tuple((id(t), t._version) for t in (*self.parameters(), *self.buffers()))
+        if self._norm_value is not None and self._norm_value[0] == made_of:
+            return self._norm_value[1]
         from .linear_algebra import spectral_norm
 
         closed = self._norm()
         value = spectral_norm(self) if closed is None else float(closed)
         if not self.has_learned_parameters:  # a map that is being learned has another norm at the next step
-            self._norm_value = value
+            self._norm_value = (made_of, value)
         return value
 
     @exact

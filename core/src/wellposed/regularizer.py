@@ -95,6 +95,13 @@ class Regularizer(Component, nn.Module):
         """`argmin_u step·R(u) + ½‖u − x‖²`, shape of `x`."""
         raise self._missing("prox")
 
+    def prox_lipschitz(self, step: float | Tensor) -> float | Tensor | None:
+        """A Lipschitz constant of `prox(·, step)`, which certificates are made of; `None` where none is known.
+
+        `1/(1 + step·m)` for convex functionals of modulus `m`; learned maps state their own, or none.
+        """
+        return 1.0 / (1.0 + step * self.strong_convexity) if self.convex else None
+
     def split(self) -> list[Term]:
         """The terms `g_i(K_i x)`; the functional itself where it has a proximal map."""
         if "prox" not in self.capabilities:
@@ -158,8 +165,13 @@ class Weighted(Regularizer):
 
     def __init__(self, regularizer: Regularizer, weight: float | Tensor) -> None:
         super().__init__()
-        if not isinstance(weight, Tensor) and not weight >= 0:
-            raise InputError(f"a regularizer's weight must be ≥ 0; got {weight}")
+        if isinstance(weight, Tensor) and weight.numel() != 1:
+            raise InputError(
+                f"a regularizer's weight is one number; a tensor of shape {tuple(weight.shape)} was given. For one "
+                f"weight per image, weigh the fidelity: l2 takes a weight per measurement"
+            )
+        if not isinstance(weight, nn.Parameter) and not bool(weight >= 0):
+            raise InputError(f"a regularizer's weight must be ≥ 0; got {float(weight)}")
         self.regularizer = regularizer
         if isinstance(weight, nn.Parameter):
             self.weight = weight
@@ -188,6 +200,9 @@ class Weighted(Regularizer):
 
     def prox(self, x: Tensor, step: float | Tensor) -> Tensor:
         return self.regularizer.prox(x, self.weight * step)
+
+    def prox_lipschitz(self, step: float | Tensor) -> float | Tensor | None:
+        return self.regularizer.prox_lipschitz(self.weight * step)
 
     def conjugate(self, p: Tensor) -> Tensor | None:
         """`w·R*(p/w)`; for weight 0 the indicator of 0."""
@@ -256,6 +271,9 @@ class Sum(Regularizer):
         if len(self.terms) > 1:
             raise self._missing("prox")
         return next(iter(self)).prox(x, step)
+
+    def prox_lipschitz(self, step: float | Tensor) -> float | Tensor | None:
+        return next(iter(self)).prox_lipschitz(step) if len(self.terms) == 1 else super().prox_lipschitz(step)
 
     def split(self) -> list[Term]:
         return [term for regularizer in self for term in regularizer.split()]

@@ -43,8 +43,9 @@ class Solver(Component, nn.Module):
     ) -> Solution:
         """Reconstruct the batch of measurements of `problem`.
 
-        `accuracy`: the asked-for distance to the exact solution, a number or `(B,)`; refused by solvers
-        that cannot certify it. `init`: start images. `monitors`, `observer`: see `driver.solve`.
+        `accuracy`: the asked-for distance to the exact solution, a number or `(B,)`, in the place of the
+        solver's own stopping rules; refused by solvers that cannot certify it. `init`: start images.
+        `monitors`, `observer`: see `driver.solve`.
         """
         raise NotImplementedError
 
@@ -145,7 +146,7 @@ class Iterative(Solver):
         monitors: dict[str, Monitor] | None = None,
         observer: Callable[[Progress], None] | None = None,
     ) -> Solution:
-        stop = self.stop if accuracy is None else self.stop.with_rule(CertifiedAccuracy(accuracy))
+        stop = self.stop if accuracy is None else self.stop.only(CertifiedAccuracy(accuracy))
         if init is None and self.start is not None:
             init = self.start.solve(problem).x
         return solve(

@@ -208,7 +208,7 @@ def _searched(
 
 
 def _random_error(y: Tensor, radius: Tensor, seed: int) -> Tensor:
-    draw = torch.randn(y.shape, dtype=y.dtype, generator=generator_of(seed, 0)).to(y.device)
+    draw = torch.randn(y.shape, dtype=y.dtype, generator=generator_of(seed, 0, "perturbation")).to(y.device)
     return _on_sphere(draw, radius, draw)
 
 

@@ -223,8 +223,9 @@ class Stop(nn.Module):
         for rule in self.rules:
             rule.check(problem, iteration)  # type: ignore[operator]
 
-    def with_rule(self, rule: Rule) -> Stop:
-        return Stop(self.iterations, [*self.rules, rule], self.every)  # type: ignore[list-item]
+    def only(self, rule: Rule) -> Stop:
+        """The same limit with one rule alone: who asks for an accuracy is not served by another rule."""
+        return Stop(self.iterations, [rule], self.every)
 
     def take(self, index: Tensor) -> Stop:
         return Stop(self.iterations, [r.take(index) for r in self.rules], self.every)  # type: ignore[operator]

@@ -21,6 +21,9 @@ def load_weights(module: nn.Module, source: str) -> None:
     """Load shipped weights by name, or a `.safetensors` file, into `module`; raises `InputError`."""
     shipped = all_weights()
     path = shipped[source].path if source in shipped else Path(source)
+    if source in shipped and not path.is_file():
+        provider = shipped[source].distribution
+        raise InputError(f"the weights {source!r} are missing from {provider} ({path}); install it again")
     if not path.is_file():
         names = ", ".join(sorted(shipped)) or "none"
         raise InputError(f"{source!r} is neither a file nor the name of shipped weights ({names})")

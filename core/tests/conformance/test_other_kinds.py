@@ -25,7 +25,7 @@ from wellposed.problem import Problem
 from wellposed.solution import Solution
 from wellposed.stopping import Progress, RelativeChange
 from wellposed.testing import check_component
-from wellposed.testing.doubles import Bumps, LearnedFilter, QuadraticFidelity
+from wellposed.testing.doubles import Bumps, LearnedFilter, PeriodicBlur, QuadraticFidelity
 from wellposed.trainer import Fitted, Trainer
 
 # Right ones -----------------------------------------------------------------------------------------
@@ -235,6 +235,24 @@ class Holes(Bumps):
         return sample
 
 
+class TurningSolver(LearnedFilter):
+    """Its initial kernel is constant, so that it keeps what it claims."""
+
+    equivariances = frozenset({"c4", "c2"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        nn.init.constant_(self.filter.weight, 0.1)
+
+
+class Leaning(TurningSolver):
+    """Claims the same and leans to one side."""
+
+    def forward(self, y: Tensor, operator: Operator) -> Tensor:
+        x = super().forward(y, operator)
+        return x + 0.1 * torch.roll(x, 1, -1)
+
+
 class WarmSolver(LearnedFilter):
     def forward(self, y: Tensor, operator: Operator) -> Tensor:
         x = super().forward(y, operator)
@@ -353,6 +371,8 @@ _RIGHT = [
     ("networks", Filter),
     ("datasets", Bumps),
     ("solvers", LearnedFilter),
+    ("solvers", TurningSolver),
+    ("operators", PeriodicBlur),
     ("accelerations", NoAcceleration),
     ("gradients", NoGradient),
     ("gradients", Unrolled),
@@ -383,6 +403,7 @@ _WRONG = [
     ("datasets", Endless, "counts-like-a-sequence"),
     ("datasets", SharedImage, "samples-are-their-own"),
     ("datasets", Holes, "holds-samples"),
+    ("solvers", Leaning, "claimed-equivariances-hold"),
     ("solvers", WarmSolver, "has-no-hidden-state"),
     ("solvers", Forgetful, "survives-broken-measurements"),
     ("solvers", Frozen, "overfits-one-sample"),

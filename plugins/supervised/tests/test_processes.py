@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from wellposed_supervised.trainers.checkpoint import NAME
+from wellposed.training.checkpoint import NAME
 
 TOY = Path(__file__).with_name("toy.py")
 #: `--cpu` would start a single process: accelerate leaves several on CPUs to MPI. The trainer itself sees that its

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from wellposed_supervised.trainers.checkpoint import NAME
+from wellposed.training.checkpoint import NAME
 
 TOY = Path(__file__).with_name("toy.py")
 

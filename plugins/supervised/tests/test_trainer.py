@@ -16,9 +16,9 @@ from wellposed.errors import InputError, SolveFailed
 from wellposed.hooks import TrainingObserver
 from wellposed.metric import Metric
 from wellposed.testing.doubles import Bumps
+from wellposed.training.checkpoint import NAME, Checkpoint
+from wellposed.training.order import Order
 from wellposed_supervised.solvers.learned_primal_dual import LearnedPrimalDual
-from wellposed_supervised.trainers.checkpoint import NAME, Checkpoint
-from wellposed_supervised.trainers.order import Order
 from wellposed_supervised.trainers.supervised import Supervised
 
 
@@ -93,17 +93,6 @@ def test_bfloat16_learns_as_well(toy: ModuleType, tmp_path: Path) -> None:
     toy.trainer(steps=80, precision="bfloat16").fit(solver, toy.data(), tmp_path)
     losses = [line["loss"] for line in lines(tmp_path) if "loss" in line]
     assert sum(losses[-10:]) < 0.1 * sum(losses[:10])
-
-
-def test_samples_are_each_seen_once_before_one_is_seen_again() -> None:
-    order = Order(samples=7, batch=3, reuse=2, seed=4)
-    seen = [order.of_step(step) for step in range(28)]
-    assert seen[0::2] == seen[1::2]
-    flat = [i for batch in seen[0::2] for i in batch]
-    for epoch in range(6):
-        assert sorted(flat[7 * epoch : 7 * epoch + 7]) == list(range(7))
-    assert flat[:7] != flat[7:14]
-    assert order.of_step(9) == Order(7, 3, 2, 4).of_step(9)
 
 
 def test_validation_samples_are_never_trained_on(toy: ModuleType, tmp_path: Path) -> None:

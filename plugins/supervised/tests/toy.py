@@ -22,10 +22,10 @@ from wellposed.noise import Noise
 from wellposed.operator import LinearOperator
 from wellposed.space import Space
 from wellposed.testing.doubles import Bumps
+from wellposed.training import checkpoint
 from wellposed_supervised.metrics.mean_squared_error import MeanSquaredError
 from wellposed_supervised.solvers.learned_primal_dual import LearnedPrimalDual
 from wellposed_supervised.solvers.post_processing import PostProcessing
-from wellposed_supervised.trainers import checkpoint
 from wellposed_supervised.trainers.supervised import Supervised
 
 

@@ -36,7 +36,7 @@ class RunProgress:
         self._current, self._next_update = ("", ""), 0.0
 
     def __enter__(self) -> RunProgress:
-        samples = min(self._experiment.recipe.samples, len(self._experiment.data))
+        samples = self._experiment.count
         total = samples * len(self._experiment.solvers)
         if total > 1:
             self._whole = self._bars.add_task("reconstructions", total=total, unit="images/s")

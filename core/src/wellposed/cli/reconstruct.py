@@ -61,9 +61,12 @@ def reconstruct(
         _check_save(save, recipe)
     results = execute(recipe, f"reconstruct-{measurement.stem}", Place(out, overwrite), as_json)
     if save is not None:
+        import numpy as np
+
         from ..files import write_array
 
-        write_array(save, next(iter(results.samples[0].reconstructions.values())).squeeze(0).numpy())
+        images = [next(iter(sample.reconstructions.values())).squeeze(0).numpy() for sample in results.samples]
+        write_array(save, images[0] if len(images) == 1 else np.stack(images))
 
 
 def composed(
@@ -82,8 +85,8 @@ def composed(
     document = {} if source is None else load_recipe(source).document()
     node = document.pop("operator", None) if operator is None else _node(operator, "operator")
     own = document.get("data")
-    reads = node is None and isinstance(own, dict) and "path" in own
-    if node is None and not reads:
+    reader = own if node is None and isinstance(own, dict) and "path" in own else None
+    if node is None and reader is None:
         raise InputError(
             "--operator NAME is missing: how the measurement was made. `wellposed list operators` names them"
         )
@@ -98,12 +101,13 @@ def composed(
         document["monitors"] = [name for name in document.get("monitors", ()) if name == "objective"]
     given = {name: value for name, value in data.items() if value is not None}
     node = {"use": node} if isinstance(node, str) else node
-    document["data"] = {**own, **given} if reads else {"use": "measurement-file", **given, "operator": node}
+    document["data"] = {"use": "measurement-file", **given, "operator": node} if reader is None else {**reader, **given}
     document.setdefault("summary", f"Reconstruction of {Path(data['path']).name}")
+    document["samples"] = "all"  # a file may hold several measurements
     for text in settings:
         first = text.partition("=")[0].split(".")[0]
         inside = first == "operator" or first not in Recipe.model_fields
-        place = "data" if reads else "data.operator"
+        place = "data.operator" if reader is None else "data"
         override(document, f"{place}.{text.removeprefix('operator.')}" if inside else text)
     return parse(document, "reconstruct")
 

@@ -71,7 +71,7 @@ def _study(experiment: Experiment, levels: list[float], steps: int) -> tuple[lis
     rows: list[StabilityRow] = []
     worst: dict[str, Disturbed] = {}
     clean: dict[str, Any] = {}
-    count = min(experiment.recipe.samples, len(experiment.data))
+    count = experiment.count
     bars = progress_bars()
     task = bars.add_task("stability", total=count * len(experiment.solvers) * len(levels), unit="levels/s")
     with bars:

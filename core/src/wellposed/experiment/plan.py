@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -21,7 +21,7 @@ from ..recipes import Recipe, build
 from ..solution import Solution
 from ..solver import Solver
 from ..stopping import Progress
-from .results import Results, Row, SampleResult
+from .results import Pool, Results, Row, SampleResult
 
 Observer = Callable[[str, str, Progress], None]
 
@@ -38,7 +38,7 @@ def prepare(recipe: Recipe) -> Experiment:
     if operator is not None:
         data = Simulated(data, operator, noise, recipe.seed).to(device, dtype)
     solvers = {label: build("solvers", node, f"solvers.{label}") for label, node in recipe.solvers.items()}
-    metrics = {_metric_name(node): build("metrics", node, f"metrics.{i}") for i, node in enumerate(recipe.metrics)}
+    metrics = _build_metrics(recipe.metrics)
     for part in solvers.values():
         part.to(device=device, dtype=dtype)
     experiment = Experiment(recipe, data, operator, solvers, metrics, device, dtype)
@@ -68,23 +68,29 @@ class Experiment:
             except InputError as error:
                 raise RecipeError(str(error), f"solvers.{label}") from error
 
+    @property
+    def count(self) -> int:
+        """How many samples are reconstructed."""
+        asked = self.recipe.samples
+        return len(self.data) if asked == "all" else min(asked, len(self.data))
+
     def run(self, observer: Observer | None = None, finished: Callable[[Row], None] | None = None) -> Results:
         """Reconstruct and measure. `observer(solver, sample, progress)` sees every iteration, `finished` every row."""
         rows: list[Row] = []
         samples: list[SampleResult] = []
-        for index in range(min(self.recipe.samples, len(self.data))):
+        for index in range(self.count):
             sample = self.sample(index)
             truth = None if sample.truth is None else _cpu(sample.truth)
             result = SampleResult(sample.name, truth, _cpu(_given(sample)))
             _warm_up(sample)
             for label, solver in self.solvers.items():
-                row, image = self._reconstruct(label, solver, sample, observer)
+                row, image = self._guarded(label, solver, sample, observer)
                 rows.append(row)
                 if finished is not None:
                     finished(row)
                 result.reconstructions[label] = image
             samples.append(result)
-        return Results(rows, samples, {name: metric.better for name, metric in self.metrics.items()})
+        return Results(rows, samples, self._better(), self._pools())
 
     def sample(self, index: int) -> Sample:
         """Sample `index` on the experiment's device and in its precision, with its operator."""
@@ -106,6 +112,12 @@ class Experiment:
         assert sample.operator is not None
         return solver.pose(_given(sample)[None], sample.operator)
 
+    def _guarded(self, label: str, solver: Solver, sample: Sample, observer: Observer | None) -> tuple[Row, Tensor]:
+        try:
+            return self._reconstruct(label, solver, sample, observer)
+        except InputError as error:
+            raise InputError(f"sample {sample.name}, solver {label}: {error}") from error
+
     def _reconstruct(self, label: str, solver: Solver, sample: Sample, observer: Observer | None) -> tuple[Row, Tensor]:
         problem = self.problem(sample, solver)
         monitors = self._monitors(sample)
@@ -118,8 +130,8 @@ class Experiment:
             solution = solver.solve(problem, monitors=monitors or None, observer=watch)
             self._synchronize()
             seconds = time.perf_counter() - start
-        metrics = self._measure(solution.x, sample)
-        return _row(label, sample.name, metrics, seconds, solution), _cpu(solution.x[0])
+        row = _row(label, sample.name, self._measure(solution.x, sample), seconds, solution)
+        return replace(row, weights=self._weights(sample)), _cpu(solution.x[0])
 
     def _measure(self, x: Tensor, sample: Sample) -> dict[str, float]:
         if sample.truth is None:
@@ -130,6 +142,17 @@ class Experiment:
                 f"reconstruction {tuple(x.shape[1:])}; they must agree to be compared"
             )
         return {name: float(metric(x, sample.truth[None])) for name, metric in self.metrics.items()}
+
+    def _weights(self, sample: Sample) -> dict[str, float]:
+        if sample.truth is None:
+            return {}
+        return {name: float(metric.weight(sample.truth[None])) for name, metric in self.metrics.items()}
+
+    def _better(self) -> dict[str, str]:
+        return {name: metric.better for name, metric in self.metrics.items()}
+
+    def _pools(self) -> dict[str, Pool]:
+        return {name: metric.pooled for name, metric in self.metrics.items()}
 
     def _monitors(self, sample: Sample) -> dict[str, Monitor]:
         """What the recipe asks to be measured along the iterations: the objective, or a metric."""
@@ -184,6 +207,16 @@ def _start(sample: Sample, operator: Operator) -> Tensor:
 def _given(sample: Sample) -> Tensor:
     assert sample.measurement is not None
     return sample.measurement
+
+
+def _build_metrics(nodes: Sequence[object]) -> dict[str, Metric]:
+    built: dict[str, Metric] = {}
+    for i, node in enumerate(nodes):
+        name = _metric_name(node)
+        if name in built:
+            raise RecipeError(f"{name!r} is among the metrics twice; results are found by that name", f"metrics.{i}")
+        built[name] = build("metrics", node, f"metrics.{i}")
+    return built
 
 
 def _metric_name(node: object) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import Tensor
 from ..solution import Verdict
 
 History = dict[str, list[tuple[int, float]]]
+Pool = Callable[[Sequence[float], Sequence[float]], float]
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,8 @@ class Row:
     verdict: Verdict
     bound: float | None = None
     history: History = field(default_factory=dict)
+    #: What the sample counts for in each metric of many; 1 where nothing else is said.
+    weights: dict[str, float] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
         """The row as plain data, without its history."""
@@ -53,11 +57,15 @@ class SampleResult:
 
 @dataclass
 class Results:
-    """All rows and samples; `metrics` are the names in the order of the recipe, with what is better."""
+    """All rows and samples; `metrics` are the names in the order of the recipe, with what is better.
+
+    `pools` make the metric of many samples from values and weights; by default it is the mean.
+    """
 
     rows: list[Row]
     samples: list[SampleResult]
     metrics: dict[str, str]
+    pools: dict[str, Pool] = field(default_factory=dict)
 
     @property
     def solvers(self) -> list[str]:
@@ -78,9 +86,13 @@ class Results:
         rows = self.of(solver)
         entry: dict[str, Any] = {"solver": solver}
         for metric in self.metrics:
-            values = [row.metrics[metric] for row in rows if metric in row.metrics]
+            measured = [row for row in rows if metric in row.metrics]
+            values = [row.metrics[metric] for row in measured]
             if values:
-                entry[metric] = statistics.fmean(values)
+                weights = [row.weights.get(metric, 1.0) for row in measured]
+                entry[metric] = (
+                    self.pools[metric](values, weights) if metric in self.pools else statistics.fmean(values)
+                )
             if len(values) > 1:
                 entry[f"{metric}_std"] = _spread(values)
         entry["seconds"] = statistics.fmean(row.seconds for row in rows)

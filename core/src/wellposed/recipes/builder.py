@@ -27,8 +27,9 @@ _WEIGHT, _WEIGHTS = "weight", "weights"
 def build(kind: str, node: Any, where: str = "") -> Any:
     """Build the component of `kind` that `node` describes.
 
-    A node is a name, `{use: name, argument: value, …}`, or for regularizers also a list (a sum) and a
-    `weight`. `weights: NAME` loads trained weights into what was built. Raises `RecipeError` at `where`.
+    A node is a name, `{use: name, argument: value, …}`, for regularizers also a list (a sum) and a
+    `weight`, for operators also a list (a product, the last one is applied first). `weights: NAME` loads trained
+    weights into what was built. Raises `RecipeError` at `where`.
     """
     kind = registry().check_kind(kind)
     where = where or KINDS[kind].label
@@ -36,6 +37,8 @@ def build(kind: str, node: Any, where: str = "") -> Any:
         return node
     if kind == "regularizers" and isinstance(node, list):
         return _build_sum(node, where)
+    if kind == "operators" and isinstance(node, list):
+        return _build_product(node, where)
     name, arguments = _parse_node(kind, node, where)
     cls = _load(kind, name, where)
     weight = arguments.pop(_WEIGHT, None) if _takes_weight(kind, cls) else None
@@ -100,6 +103,17 @@ def _build_sum(nodes: list, where: str) -> Any:
     return total
 
 
+def _build_product(nodes: list, where: str) -> Any:
+    """`[A, B]` is `A B`: the operator that is written first is applied last."""
+    if not nodes:
+        raise RecipeError("a list of operators is their product and cannot be empty", where)
+    factors = [build("operators", node, f"{where}.{i}") for i, node in enumerate(nodes)]
+    product = factors[0]
+    for factor in factors[1:]:
+        product = _guarded(lambda left=product, right=factor: left @ right, type(factor), where)
+    return product
+
+
 def _load(kind: str, name: str, where: str) -> type:
     try:
         return registry().find(kind, name).load()
@@ -148,7 +162,7 @@ def _nested(cls: type, value: Any, where: str) -> Any:
 def _is_node(component: type, value: Any) -> bool:
     """Whether a value can only mean a component: a name, or a mapping with `use`."""
     if isinstance(value, list):
-        return _kind_of(component) == "regularizers"
+        return _kind_of(component) in ("operators", "regularizers")
     return isinstance(value, str | dict | Component)
 
 

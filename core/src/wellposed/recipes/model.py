@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
 
 from ..errors import RecipeError
 
@@ -31,9 +32,26 @@ class Display(_Strict):
     def _from_list(cls, value: Any) -> Any:
         return tuple(value) if isinstance(value, list) else value
 
+    @field_validator("window")
+    @classmethod
+    def _increasing(cls, value: tuple[float, float] | None) -> tuple[float, float] | None:
+        if value is not None and not value[0] < value[1]:
+            raise PydanticCustomError("window", "the value should be two increasing numbers, black and white")
+        return value
+
+    @field_validator("zoom")
+    @classmethod
+    def _inside(cls, value: tuple[int, int, int, int] | None) -> tuple[int, int, int, int] | None:
+        if value is not None and (min(value) < 0 or min(value[2:]) < 1):
+            raise PydanticCustomError("zoom", "the value should be [row, column, height, width] of a region")
+        return value
+
 
 class Training(_Strict):
-    """What `wellposed train` fits: the solver labelled `target`, by `trainer`, on `data`."""
+    """What `wellposed train` fits: the solver labelled `target`, by `trainer`, on `data`.
+
+    `target` may also be a part of a solver, by its path in the recipe: `my-solver.regularizer.model`.
+    """
 
     trainer: Node
     target: str
@@ -45,7 +63,7 @@ class Recipe(_Strict):
 
     `data` names a dataset. Samples without a measurement get one from `operator` and `noise`. Samples
     that bring their own operator (measured data with their geometry) need no `operator`. `solvers` maps
-    labels to solvers, `metrics` is a list, `samples` how many samples of the dataset are used.
+    labels to solvers, `metrics` is a list, `samples` how many samples of the dataset are used, or `all`.
     """
 
     summary: str = ""
@@ -54,7 +72,7 @@ class Recipe(_Strict):
     noise: Node | None = None
     solvers: dict[str, Node] = Field(min_length=1)
     metrics: list[Node] = Field(default_factory=lambda: ["psnr", "ssim"])
-    samples: int = Field(default=1, ge=1)
+    samples: Annotated[int, Field(ge=1)] | Literal["all"] = 1
     seed: int = Field(default=0, ge=0)
     device: str = "cpu"
     precision: Literal["single", "double"] = "single"

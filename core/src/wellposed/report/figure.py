@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .picture import Picture, image_values, shared_window, telling_region
+from .picture import Picture, image_values, region_within, shared_window, telling_region
 from .table import number
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def save_overview(path: Path, results: Results, sample: SampleResult, display: D
     images = images[:_MOST]
     leading = images[0][1]
     window = display.window or shared_window(truth, (values for _, values in images))
-    box = display.zoom or telling_region(leading)
+    box = region_within(display.zoom, leading) if display.zoom else telling_region(leading)
     columns = len(images) if len(images) <= 5 else 4
     rows = -(-len(images) // columns)
     height = _INCHES * leading.shape[0] / leading.shape[1]

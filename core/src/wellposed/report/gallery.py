@@ -15,6 +15,7 @@ from .picture import (
     image_values,
     measurement_values,
     palette,
+    region_within,
     shared_window,
     telling_region,
     window_of,
@@ -89,7 +90,7 @@ def view_sample(sample: SampleResult, captions: dict[str, str], display: Display
     truth = None if sample.truth is None else image_values(sample.truth)
     leading = truth if truth is not None else next(iter(values.values()))
     window = display.window or shared_window(truth, values.values())
-    box = display.zoom or telling_region(leading)
+    box = region_within(display.zoom, leading) if display.zoom else telling_region(leading)
     errors = _errors(sample, values) if display.errors else {}
     top = max((float(np.nanpercentile(e, 99.8)) for e in errors.values()), default=0.0) or 1.0
     cards = []

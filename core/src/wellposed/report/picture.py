@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -137,6 +137,13 @@ def window_of(values: NDArray[np.float64], cut: float = 0.0) -> Window:
         low = robust_low if robust_low - low > spread / 2 else low
         high = robust_high if high - robust_high > spread / 2 else high
     return (low, high) if high > low else (low, low + 1.0)
+
+
+def region_within(region: Sequence[int], values: NDArray[np.float64]) -> tuple[int, int, int, int]:
+    """`[row, column, height, width]`, shrunk and moved so that it lies in the image."""
+    (row, column, height, width), (rows, columns) = region, values.shape[:2]
+    height, width = min(height, rows), min(width, columns)
+    return min(row, rows - height), min(column, columns - width), height, width
 
 
 def telling_region(values: NDArray[np.float64], share: float = 0.28) -> tuple[int, int, int, int]:

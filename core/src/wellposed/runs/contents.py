@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -90,14 +90,27 @@ def facts(experiment: Experiment, surroundings: dict) -> list[tuple[str, str]]:
     return found
 
 
+def file_names(labels: Iterable[str]) -> dict[str, str]:
+    """A file name for each label; those that would be the same get a number behind."""
+    found: dict[str, str] = {}
+    for label in labels:
+        plain = name = file_name(label)
+        number = 2
+        while name in found.values():
+            name, number = f"{plain}-{number}", number + 1
+        found[label] = name
+    return found
+
+
 def file_name(text: str) -> str:
     """A label as part of a file name."""
     return re.sub(r"[^\w.+-]+", "-", text).strip("-.") or "unnamed"
 
 
 def _write_arrays(run: RunDirectory, sample: SampleResult) -> None:
+    names = file_names(sample.reconstructions)
     for label, image in sample.reconstructions.items():
-        path = run.path("reconstructions", f"{file_name(sample.name)}.{file_name(label)}.npy")
+        path = run.path("reconstructions", f"{file_name(sample.name)}.{names[label]}.npy")
         np.save(path, image.numpy(), allow_pickle=False)
 
 
@@ -106,8 +119,9 @@ def _write_pictures(run: RunDirectory, sample: SampleResult, display: Display) -
     if sample.truth is not None:
         values = {"truth": image_values(sample.truth), **values}
     window = display.window or window_of(next(iter(values.values())))
+    names = file_names(values)
     for label, image in values.items():
-        path = run.path("figures", f"{file_name(sample.name)}.{file_name(label)}.png")
+        path = run.path("figures", f"{file_name(sample.name)}.{names[label]}.png")
         path.write_bytes(Picture(image, window, display.colormap).png())
 
 
@@ -116,13 +130,16 @@ def _write_parameters(run: RunDirectory, experiment: Experiment) -> None:
     from ..weights import save_weights
 
     learned = {label: s for label, s in experiment.solvers.items() if any(True for _ in s.parameters())}
+    names = file_names(learned)
     for label, solver in learned.items():
-        name = "model.safetensors" if len(learned) == 1 else f"model-{file_name(label)}.safetensors"
+        name = "model.safetensors" if len(learned) == 1 else f"model-{names[label]}.safetensors"
         save_weights(solver, run.path(name), {"solver": label})
 
 
 def _node_text(node: object) -> str:
-    """A recipe node in a few words: its name and its plain arguments."""
+    """A recipe node in a few words: its name and its plain arguments; of a product all factors."""
+    if isinstance(node, list):
+        return " ∘ ".join(map(_node_text, node))
     if not isinstance(node, dict):
         return str(node)
     plain = {key: value for key, value in node.items() if key != "use" and isinstance(value, int | float | str)}

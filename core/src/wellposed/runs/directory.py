@@ -116,8 +116,10 @@ class RunDirectory:
         occupied = any(self.target.iterdir())
         if occupied and not self.overwrite:
             raise InputError(f"{self.target} exists already; choose another --out or add --overwrite")
-        if occupied and not (self.target / "recipe.yaml").exists():
-            raise InputError(f"{self.target} exists and holds no run; it is not overwritten. Choose another --out")
+        if occupied and not _is_run(self.target):
+            raise InputError(
+                f"{self.target} holds other things than a run and is not overwritten. Choose another --out"
+            )
 
 
 class ResumableRunDirectory(RunDirectory):
@@ -132,7 +134,11 @@ class ResumableRunDirectory(RunDirectory):
         self._lock = folder / "owner"
         owner = self._lock.read_text(encoding="utf-8").strip() if self._lock.exists() else ""
         if owner != _me() and owner and not _dead(owner):
-            raise InputError(f"process {owner.split('-')[-1]} is at work on {self.target}; wait for it or stop it")
+            host, _, process = owner.rpartition("-")
+            raise InputError(
+                f"process {process} of the machine {host} is at work on {self.target}; wait for it. If it is gone, "
+                f"remove {self._lock} and begin again"
+            )
         self._lock.write_text(_me(), encoding="utf-8")
         return folder
 
@@ -142,6 +148,13 @@ class ResumableRunDirectory(RunDirectory):
     def _publish(self) -> None:
         self._lock.unlink(missing_ok=True)
         super()._publish()
+
+
+def _is_run(folder: Path) -> bool:
+    """Whether `folder` holds a run and nothing that a run does not write: only then may it be replaced."""
+    names = {path.name for path in folder.iterdir()}
+    strange = [name for name in names if name not in _ENTRIES and not name.endswith(".safetensors")]
+    return {"recipe.yaml", "environment.json"} <= names and not strange
 
 
 def default_folder(recipe: str, root: str | Path = "runs") -> Path:
@@ -166,6 +179,21 @@ def clear_stale(parent: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+#: What runs write beside weights.
+_ENTRIES = frozenset(
+    {
+        "begun.json",
+        "environment.json",
+        "figures",
+        "metrics.jsonl",
+        "recipe.yaml",
+        "reconstructions",
+        "report.html",
+        "results.json",
+        "stability.json",
+        "trainer",
+    }
+)
 _LEFT_OVER = re.compile(r"^\.(?P<name>.+)\.(?P<sort>partial|replaced)-(?P<owner>\w+-\d+)-\w+$")
 
 

@@ -31,8 +31,9 @@ def problem_for(iteration: Iteration, batch: int = 3) -> Problem:
 
     An iteration's own `example_problem` takes their place.
     """
-    if hasattr(type(iteration), "example_problem"):
-        return type(iteration).example_problem(batch)
+    own: Callable[[int], Problem] | None = getattr(type(iteration), "example_problem", None)
+    if own is not None:
+        return own(batch)
     refusals = []
     for regularizer in (QuadraticRegularizer(), Zero()):
         problem = least_squares(regularizer, batch=batch).problem

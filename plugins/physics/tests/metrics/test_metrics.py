@@ -13,13 +13,13 @@ from torch import Tensor
 
 from wellposed.errors import InputError, ShapeError
 from wellposed.metric import Metric
-from wellposed_physics.metrics.errors import NMSE, NRMSE, RelativeL2
+from wellposed_physics.metrics.errors import NMSE, NRMSE, NMSEdB, RelativeL2
 from wellposed_physics.metrics.matthews import Matthews, otsu
 from wellposed_physics.metrics.psnr import PSNR
 from wellposed_physics.metrics.ssim import SSIM
 from wellposed_physics.metrics.summary import summarize
 
-ALL = [PSNR(), SSIM(), SSIM(window="uniform"), NMSE(), NRMSE(), RelativeL2()]
+ALL = [PSNR(), SSIM(), SSIM(window="uniform"), NMSE(), NMSEdB(), NRMSE(), RelativeL2()]
 
 
 def pair(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
@@ -81,6 +81,17 @@ def test_errors_are_their_formulas() -> None:
         torch.testing.assert_close(metric(x, truth), expected)
 
 
+def test_decibels_of_many_images_are_those_of_the_ratio_of_sums() -> None:
+    x, truth = pair(4, 1, 5, 5)
+    truth = truth * torch.tensor([1.0, 10.0, 0.1, 3.0], dtype=torch.float64).view(-1, 1, 1, 1)
+    metric = NMSEdB()
+    values, weights = metric(x, truth), metric.weight(truth)
+    torch.testing.assert_close(values, 10 * NMSE()(x, truth).log10())
+    expected = 10 * math.log10(float((x - truth).square().sum() / truth.square().sum()))
+    assert metric.pooled(values.tolist(), weights.tolist()) == pytest.approx(expected, rel=1e-12)
+    assert metric.pooled([-math.inf], [1.0]) == -math.inf
+
+
 def test_complex_images_are_compared_as_stated() -> None:
     x, truth = pair(2, 1, 16, 16)
     turn = torch.exp(1j * torch.linspace(0, 6, 16, dtype=torch.float64))
@@ -105,7 +116,7 @@ def test_images_of_a_batch_do_not_touch_each_other(metric: Metric) -> None:
 
 def test_the_perfect_image() -> None:
     _, truth = pair(2, 1, 16, 16)
-    perfect = {PSNR: math.inf, SSIM: 1.0, NMSE: 0.0, NRMSE: 0.0, RelativeL2: 0.0}
+    perfect = {PSNR: math.inf, SSIM: 1.0, NMSE: 0.0, NMSEdB: -math.inf, NRMSE: 0.0, RelativeL2: 0.0}
     for metric in ALL:
         torch.testing.assert_close(metric(truth, truth), torch.full((2,), perfect[type(metric)], dtype=torch.float64))
 

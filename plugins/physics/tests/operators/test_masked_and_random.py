@@ -124,6 +124,22 @@ def test_blocks_are_padded_below_and_right_and_numbered_by_rows():
     torch.testing.assert_close(operator(x), torch.stack(blocks, 1))
 
 
+def test_images_of_another_size_are_measured_by_the_same_matrix():
+    operator = BlockCompressedSensing((8, 8), block=4, ratio=0.5).double()
+    other = operator.for_shape((1, 9, 5))
+    assert other.domain.shape == (1, 9, 5)
+    assert torch.equal(other.exact("matrix"), operator.exact("matrix"))
+    x = normal(1, 1, 8, 8)
+    torch.testing.assert_close(operator.for_shape((1, 4, 4))(x[..., :4, 4:]), operator(x)[:, 1:2])
+    assert operator.for_shape((1, 8, 8)) is operator
+    # The digits that single precision lost are there in the other size, too.
+    single = BlockCompressedSensing((8, 8), block=4, ratio=0.5)
+    assert single.for_shape((1, 4, 4)).exact("matrix").dtype == torch.float32
+    assert torch.equal(single.for_shape((1, 4, 4)).double().exact("matrix"), operator.exact("matrix"))
+    with pytest.raises(ShapeError, match=r"takes images \(1, height, width\)"):
+        operator.for_shape((3, 8, 8))
+
+
 @pytest.mark.parametrize(
     ("ratio", "rows"), [(0.01, 10), (0.04, 43), (0.1, 109), (0.25, 272), (0.3, 327), (0.4, 436), (0.5, 545)]
 )

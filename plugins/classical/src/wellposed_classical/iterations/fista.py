@@ -78,9 +78,9 @@ class FISTA(Iteration[FISTAState]):
             else:
                 assert smoothness is not None, "refused by check"
                 step = reciprocal(smoothness)
-            linear = isinstance(problem.operator, LinearOperator)
+            certain = isinstance(problem.operator, LinearOperator) and problem.fidelity.smooth_everywhere
             expansion = parts.prox_lipschitz(problem, x, step)
-            factors = contraction(step, smoothness, convexity[0], expansion) if linear else ()
+            factors = contraction(step, smoothness, convexity[0], expansion) if certain else ()
         unknown = tuple(torch.full_like(f, torch.nan) for f in factors)
         return FISTAState(x, x, torch.ones_like(step), step, *convexity, factors, unknown)
 

@@ -55,9 +55,9 @@ class ForwardBackward(Iteration[DescentState]):
             smoothness = parts.smoothness(problem, x)
             convexity = parts.strong_convexity(problem, x, self.memo)
             step = self._first_step(smoothness, convexity[0], x)
-            linear = isinstance(problem.operator, LinearOperator)
+            certain = isinstance(problem.operator, LinearOperator) and problem.fidelity.smooth_everywhere
             expansion = parts.prox_lipschitz(problem, x, step)
-            factors = contraction(step, smoothness, convexity[0], expansion) if linear else ()
+            factors = contraction(step, smoothness, convexity[0], expansion) if certain else ()
         return DescentState(x, step, factors, tuple(torch.full_like(f, torch.nan) for f in factors))
 
     def step(self, problem: Problem, state: DescentState) -> DescentState:

@@ -26,6 +26,7 @@ class KullbackLeibler(Fidelity):
     `check` raises `InputError` for measurements that are complex or negative.
     """
 
+    smooth_everywhere = False
     source = "Shepp & Vardi 1982 (likelihood); prox: Combettes & Pesquet 2011, table of proximity operators"
 
     @classmethod

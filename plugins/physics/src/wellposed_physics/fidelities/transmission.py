@@ -26,6 +26,7 @@ class Transmission(Fidelity):
     `check` raises `InputError` for measurements that are complex.
     """
 
+    smooth_everywhere = False
     source = "Lange & Carson 1984, J. Comput. Assist. Tomogr. 8:306, the transmission likelihood"
 
     @classmethod

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 from torch import Tensor
 
 from wellposed.errors import InputError
@@ -35,6 +38,28 @@ class NMSE(Metric):
 
     def __call__(self, x: Tensor, truth: Tensor) -> Tensor:
         return _relative_energy(x, truth, self)
+
+
+class NMSEdB(Metric):
+    """Normalised mean square error in decibels, `10 log₁₀(‖x − t‖² / ‖t‖²)`, one number per image.
+
+    That of many images is the ratio of sums, `10 log₁₀(Σ‖x − t‖² / Σ‖t‖²)`, the convention of sparse coding: an
+    image counts by its energy. Identical images have −∞ dB. Raises `InputError` where the truth is 0 everywhere.
+    """
+
+    source = "Chen, Liu, Wang & Yin 2018, arXiv:1808.10038, section 4 (NMSE in dB)"
+    better = "lower"
+    unit = "dB"
+
+    def __call__(self, x: Tensor, truth: Tensor) -> Tensor:
+        return 10 * _relative_energy(x, truth, self).log10()
+
+    def weight(self, truth: Tensor) -> Tensor:
+        return energy(truth)
+
+    def pooled(self, values: Sequence[float], weights: Sequence[float]) -> float:
+        error = sum(10 ** (v / 10) * w for v, w in zip(values, weights, strict=True))
+        return 10 * math.log10(error / sum(weights)) if error > 0 else -math.inf
 
 
 class NRMSE(Metric):

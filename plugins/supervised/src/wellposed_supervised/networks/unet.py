@@ -10,8 +10,7 @@ from torch.nn import functional
 
 from wellposed.errors import InputError
 from wellposed.network import Network
-
-from ..seeding import seeded
+from wellposed.seeding import seeded
 
 
 class UNet(Network):

@@ -5,11 +5,11 @@ from __future__ import annotations
 from wellposed.errors import InputError
 from wellposed.fidelity import Unstated
 from wellposed.gradient import Unrolled
+from wellposed.seeding import seeded
 from wellposed.solver import Iterative
 from wellposed.stopping import Stop
 
 from ..iterations.primal_dual import Channels, PrimalDualSteps
-from ..seeding import seeded
 
 
 class LearnedPrimalDual(Iterative):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from wellposed.dataset import Dataset
 from wellposed.errors import CompositionError, ShapeError
 from wellposed.network import Network
 from wellposed.operator import LinearOperator, Operator
@@ -43,6 +44,10 @@ class PostProcessing(DirectSolver):
                 f"{type(problem.operator).__name__} is not linear and has no direct inversion; give post-processing "
                 f"an 'initial' solver"
             )
+
+    def prepare(self, data: Dataset) -> None:
+        if self.initial is not None:
+            self.initial.prepare(data)
 
     def forward(self, y: Tensor, operator: Operator) -> Tensor:
         x = self.network(self._start(y, operator))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
 
 from torch import nn
 
@@ -14,10 +13,11 @@ from wellposed.hooks import TrainingObserver
 from wellposed.metric import Metric
 from wellposed.solver import Solver
 from wellposed.trainer import Fitted, Trainer
+from wellposed.training import Pace, Precision
+from wellposed.training.session import Session
 
 from ..metrics.mean_squared_error import MeanSquaredError
-from .session import Session
-from .settings import Settings
+from .course import Pairs, Rate
 
 
 class Supervised(Trainer):
@@ -65,7 +65,7 @@ class Supervised(Trainer):
         final_learning_rate: float = 0.0,
         betas: tuple[float, float] = (0.9, 0.999),
         clip: float | None = None,
-        precision: Literal["full", "bfloat16", "float16"] = "full",
+        precision: Precision = "full",
         validation: int = 0,
         metrics: Sequence[Metric] = (),
         validate_every: int = 500,
@@ -73,21 +73,10 @@ class Supervised(Trainer):
         log_every: int = 10,
         seed: int = 0,
     ) -> None:
-        self.settings = Settings(
-            steps=steps,
-            batch=batch,
-            reuse=reuse,
-            learning_rate=learning_rate,
-            final_learning_rate=final_learning_rate,
-            betas=betas,
-            clip=clip,
-            precision=precision,
-            validation=validation,
-            validate_every=validate_every,
-            checkpoint_every=checkpoint_every,
-            log_every=log_every,
-            seed=seed,
+        self.pace = Pace(
+            steps, batch, reuse, clip, precision, validation, validate_every, checkpoint_every, log_every, seed
         )
+        self.rate = Rate(learning_rate, final_learning_rate, betas)
         self.loss = loss or MeanSquaredError()
         self.metrics = tuple(metrics)
         if self.loss.better != "lower":
@@ -102,14 +91,13 @@ class Supervised(Trainer):
             {"steps": 4, "reuse": 2, "clip": 1.0, "validation": 1, "metrics": ["mean-squared-error"]},
         )
 
-    def fit(self, target: nn.Module, data: Dataset, folder: Path, observer: Any = None) -> Fitted:
+    def fit(self, target: nn.Module, data: Dataset, folder: Path, observer: TrainingObserver | None = None) -> Fitted:
         """Train `target`, a solver, on `data` and return it; goes on from the checkpoint in `folder`."""
         if not isinstance(target, Solver):
             raise InputError(f"the trainer 'supervised' trains solvers; {type(target).__name__} is none")
         if not any(p.requires_grad for p in target.parameters()):
             raise InputError(f"{type(target).__name__} has nothing to learn: none of its parameters is trainable")
-        self.settings.check_data(len(data))
-        session = Session(self.settings, self.loss, self.metrics, target, data, folder, observer or TrainingObserver())
-        with session:
+        course = Pairs(target, self.loss, self.metrics, self.rate, self.pace.steps)
+        with Session(self.pace, course, data, folder, observer) as session:
             session.run()
-        return Fitted(target, self.settings.steps, dict(session.latest))
+        return Fitted(target, self.pace.steps, dict(session.latest))

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import torch
 
-from wellposed.dataset import generator_of
+from ..dataset import generator_of
 
 
 @dataclass(frozen=True)

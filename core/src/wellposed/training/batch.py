@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from wellposed.dataset import Dataset, Sample
-from wellposed.errors import InputError
-from wellposed.operator import Operator
+from ..dataset import Dataset, Sample
+from ..errors import InputError
+from ..operator import Operator
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,21 @@ class Batch:
     truth: Tensor
     measurement: Tensor
     operator: Operator
+
+
+class Part(Dataset):
+    """The first `count` samples of `data`."""
+
+    source = "a part of another dataset"
+
+    def __init__(self, data: Dataset, count: int) -> None:
+        self.data, self.count = data, count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> Sample:
+        return self.data[self.check_index(index)]
 
 
 def load_batches(data: Dataset, indices: Sequence[int], device: torch.device) -> list[Batch]:

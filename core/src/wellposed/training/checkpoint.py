@@ -16,7 +16,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from wellposed.errors import InputError
+from ..errors import InputError
 
 NAME = "checkpoint.safetensors"
 _WEIGHTS, _STATE = "weights.", "optimizer."

@@ -1,0 +1,1 @@
+"""Networks with certified Lipschitz constants."""

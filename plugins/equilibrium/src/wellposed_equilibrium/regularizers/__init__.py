@@ -1,0 +1,1 @@
+"""Learned maps in the place of proximal maps."""
