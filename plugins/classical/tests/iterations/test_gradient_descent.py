@@ -35,7 +35,7 @@ def test_reaches_the_ridge_solution(dense, normal, fidelity) -> None:
 def test_converges_at_exactly_the_rate_of_theory_on_the_worst_quadratic(dense, fidelity) -> None:
     # Both extreme eigenvalues are excited; L is exact here, so the factor is (L − μ)/(L + μ).
     operator = dense(torch.diag(torch.tensor([1.0, 0.3], dtype=torch.float64)))
-    operator._norm_value = 1.0
+    operator._norm = lambda: 1.0
     y = torch.tensor([[1.0, 1.0]], dtype=torch.float64)
     problem = Problem(operator, y, fidelity("l2"), 0.05 * Tikhonov())
     exact = ridge_solution(operator, y, 0.05)

@@ -34,7 +34,7 @@ def hard_lasso(dense, fidelity, size=400):
     """
     spectrum = torch.arange(1, size + 1, dtype=torch.float64) ** -1.0
     operator = dense(torch.diag(spectrum))
-    operator._norm_value = 1.0
+    operator._norm = lambda: 1.0
     solution = torch.ones(1, 1, size, dtype=torch.float64) * torch.arange(1, size + 1).double() ** -0.55
     weight = 1e-6
     y = spectrum * solution[:, 0] + weight / spectrum
@@ -100,7 +100,7 @@ def test_fista_falls_like_one_over_k_squared(dense, fidelity) -> None:
 def test_fista_is_linear_at_the_accelerated_rate_where_strongly_convex(dense, normal, fidelity) -> None:
     spectrum = torch.linspace(0.0, 1.0, 60, dtype=torch.float64)
     operator, y = dense(torch.diag(spectrum)), normal(1, 60)
-    operator._norm_value = 1.0
+    operator._norm = lambda: 1.0
     convexity = 1e-3
     problem = Problem(operator, y, fidelity("l2"), convexity * Tikhonov() + 1e-3 * L1Norm())
     exact = soft(spectrum * y, 1e-3) / (spectrum**2 + convexity)

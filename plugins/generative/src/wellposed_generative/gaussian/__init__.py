@@ -1,0 +1,1 @@
+"""Gaussians on images whose precision has a sparse Cholesky factor."""

@@ -1,0 +1,1 @@
+"""Iterations on images and latent variables together."""

@@ -1,0 +1,1 @@
+"""Generative models, and the covariances that they are made with."""

@@ -1,0 +1,126 @@
+"""A diffusion model with the network and the noise schedule of the package diffusers."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from wellposed.errors import InputError
+from wellposed.seeding import seeded
+
+from .diffusion_prior import DiffusionPrior
+
+
+class Diffusion(DiffusionPrior):
+    """`ε_θ(u_t, t)` by the `UNet2DModel` of diffusers, with the noise schedule of its `DDPMScheduler`.
+
+    Trained by `denoising-score`, or read from a folder that `UNet2DModel.save_pretrained` wrote; nothing is
+    downloaded. diffusers is imported when a model is built, not before.
+
+    Args:
+        shape: rows and columns of the images, divisible by 2 for each width after the first.
+        channels: of the images; 2 for the real and imaginary part of complex ones.
+        widths: channels at each resolution.
+        layers: residual blocks at each resolution.
+        steps: length of the noise schedule.
+        schedule: of β: `linear`, `scaled_linear` or `squaredcos_cap_v2`, the names of diffusers.
+        center: images are `center + scale·u`, with `u` between −1 and 1 for the defaults and images in [0, 1].
+        scale: see `center`.
+        noise_level: σ of the denoiser that this model is as a network.
+        pretrained: a folder with a `UNet2DModel`; `widths` and `layers` are then those of its configuration.
+        seed: of the initial weights.
+
+    Raises `InputError` where diffusers is not installed, for a folder without a model, and for sizes that do not fit.
+    Source: Ho, Jain and Abbeel 2020.
+    """
+
+    source = "Ho, Jain & Abbeel 2020, Denoising diffusion probabilistic models, arXiv:2006.11239, eqs. (4), (11)"
+
+    def __init__(
+        self,
+        shape: tuple[int, int],
+        channels: int = 1,
+        widths: tuple[int, ...] = (32, 64, 64),
+        layers: int = 1,
+        steps: int = 1000,
+        schedule: Literal["linear", "scaled_linear", "squaredcos_cap_v2"] = "linear",
+        center: float = 0.5,
+        scale: float = 0.5,
+        noise_level: float = 0.1,
+        pretrained: str | None = None,
+        seed: int = 0,
+    ) -> None:
+        diffusers = _diffusers()
+        scheduler = diffusers.DDPMScheduler(num_train_timesteps=steps, beta_schedule=schedule)
+        super().__init__(shape, channels, scheduler.alphas_cumprod.double(), center, scale, noise_level)
+        if pretrained is None:
+            _check_widths(widths, shape)
+            with seeded(seed):
+                self.unet = _network(diffusers, shape, channels, widths, layers)
+        else:
+            self.unet = _read(diffusers, pretrained, channels)
+
+    @classmethod
+    def examples(cls) -> tuple[dict, ...]:
+        if importlib.util.find_spec("diffusers") is None:
+            return ()
+        return ({"shape": [16, 16], "widths": [8, 8], "steps": 50},)
+
+    def noise(self, u: Tensor, t: int | Tensor) -> Tensor:
+        time = torch.as_tensor(t, device=u.device)
+        return self.unet(u, time.expand(len(u)) if time.ndim == 0 else time).sample
+
+
+def _diffusers() -> Any:
+    try:
+        import diffusers
+    except ImportError as error:
+        raise InputError(
+            f"the network 'diffusion' needs the package diffusers ({error}); install it by "
+            f"pip install 'wellposed-generative[diffusion]'"
+        ) from None
+    return diffusers
+
+
+def _network(diffusers: Any, shape: tuple[int, int], channels: int, widths: tuple[int, ...], layers: int) -> nn.Module:
+    groups = next(n for n in (8, 4, 2, 1) if all(width % n == 0 for width in widths))
+    return diffusers.UNet2DModel(
+        sample_size=tuple(shape),
+        in_channels=channels,
+        out_channels=channels,
+        block_out_channels=tuple(widths),
+        layers_per_block=layers,
+        down_block_types=("DownBlock2D",) * len(widths),
+        up_block_types=("UpBlock2D",) * len(widths),
+        norm_num_groups=groups,
+        add_attention=False,
+    )
+
+
+def _read(diffusers: Any, folder: str, channels: int) -> nn.Module:
+    if not (Path(folder) / "config.json").is_file():
+        raise InputError(f"{folder} holds no config.json of a UNet2DModel; save_pretrained writes one")
+    try:
+        network = diffusers.UNet2DModel.from_pretrained(folder, local_files_only=True, use_safetensors=True)
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{folder} holds no UNet2DModel that can be read: {reason}") from None
+    if network.config.in_channels != channels:
+        raise InputError(
+            f"the model in {folder} is of {network.config.in_channels} channels; channels={channels} was given"
+        )
+    return network
+
+
+def _check_widths(widths: tuple[int, ...], shape: tuple[int, int]) -> None:
+    if not widths or min(widths) < 1:
+        raise InputError(f"diffusion needs widths ≥ 1, at least one; {list(widths)} was given")
+    factor = 2 ** (len(widths) - 1)
+    if any(n % factor for n in shape):
+        raise InputError(
+            f"diffusion with {len(widths)} widths needs rows and columns divisible by {factor}; {list(shape)} was given"
+        )

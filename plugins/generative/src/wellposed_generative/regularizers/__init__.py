@@ -1,0 +1,1 @@
+"""Regularizers that measure how likely an image is under a generative model."""

@@ -1,0 +1,1 @@
+"""Samplers and other solvers with a generative prior."""

@@ -1,0 +1,1 @@
+"""Learned iterations of thresholding and proximal maps."""

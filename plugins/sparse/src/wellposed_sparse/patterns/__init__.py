@@ -1,0 +1,1 @@
+"""Matrices made from a few numbers."""
