@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from wellposed import CompositionError, InputError, Problem, Stop, solve
+from wellposed import CompositionError, InputError, Problem, Stop, Verdict, solve
 from wellposed.recipes.builder import construct
 from wellposed.registry import component
 from wellposed.space import norm
@@ -250,3 +250,9 @@ def test_settings_are_checked(make) -> None:
         make(-1.0)
     with pytest.raises(InputError, match="one number"):
         make(nn.Parameter(torch.ones(3)))
+
+
+def test_tiny_steps_from_zero_are_not_taken_for_converged(dense, normal, fidelity) -> None:
+    problem = Problem(dense(normal(6, 4), (1, 2, 2)), normal(1, 6, seed=1), fidelity("l2"), 0.01 * TotalVariation())
+    solution = solve(problem, PDHG(primal_step=1e-6), stop=Stop(30, [DualityGap(1e-3)]))
+    assert solution.verdict == (Verdict.ITERATION_LIMIT,)

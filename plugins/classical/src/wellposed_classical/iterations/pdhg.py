@@ -115,7 +115,12 @@ class PDHG(Iteration[PDHGState]):
     def duality_gap(self, problem: Problem, state: PDHGState) -> Tensor | None:
         """Primal minus dual objective at `image` and the dual point; see `Saddle.gap` for its exact meaning."""
         found = self._gap(problem, state)
-        return None if found is None else found[0].clamp_min(0.0)
+        if found is None:
+            return None
+        gap, exact = found
+        # Over a ball it can be negative by more than rounding: the solution is not in the ball, and nothing is known.
+        outside = ~exact & (gap < -1e3 * torch.finfo(gap.dtype).eps * problem.objective(state.image).abs())
+        return torch.where(outside, torch.inf, gap.clamp_min(0.0))
 
     def error_bound(self, problem: Problem, state: PDHGState) -> Tensor | None:
         """`‖x − x*‖ ≤ √(2·gap/μ)` where the primal function is `μ`-strongly convex and the gap exact."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from wellposed import Problem, Regularizer
+from wellposed import LinearOperator, Problem, Regularizer
 from wellposed.space import inner, norm, per_sample
 
 from .splitting import Block, DataBlock, quadratic_prox, split_terms
@@ -60,8 +60,9 @@ class Saddle:
 
         A dual point outside the domain of its conjugate (relaxation, rounding) is moved into it by the
         proximal map with `steps`. Where `F*` is infinite at `−ΣK_i*p_i`, the supremum in it is taken over
-        the ball of twice the norm of `image`: an upper bound of the objective's distance from its
-        minimum as soon as the solution lies in that ball. `None` where a conjugate is not known.
+        the ball of twice the norm of `image`, or of `A*y/‖A‖²` where that is larger (an image near 0 must
+        not make the ball vanish): an upper bound of the objective's distance from its minimum as soon as
+        the solution lies in that ball. `None` where a conjugate is not known.
         """
         dual_value: Tensor | float = 0.0
         feasible: list[Tensor] = []
@@ -85,6 +86,13 @@ class Saddle:
             total = total + block.value(block.apply(image))
         return total
 
+    def _scale(self) -> Tensor:
+        """The size of an image that the measurement asks for: that of the first step of least squares."""
+        operator, y = self.problem.operator, self.problem.measurement
+        assert isinstance(operator, LinearOperator), "primal-dual methods refuse others"
+        size = operator.norm() ** 2
+        return norm(operator.adjoint(y)) / (size if size > 0 else 1.0)
+
     def _conjugate(self, slope: Tensor, image: Tensor) -> tuple[Tensor, Tensor] | None:
         """`F*(slope)`, or its bound over a ball, and whether it is `F*` itself."""
         if self.curvature is not None:
@@ -95,7 +103,7 @@ class Saddle:
             value = inner(slope, peak) - self.problem.data_value(peak)
             value = value if self.direct is None else value - self.direct(peak)
             return value, torch.ones_like(value, dtype=torch.bool)
-        radius = _BALL * norm(image)
+        radius = _BALL * torch.maximum(norm(image), self._scale())
         if self.direct is None:
             return radius * norm(slope), slope.flatten(1).abs().amax(1) == 0
         exact = self.direct.conjugate(slope)
