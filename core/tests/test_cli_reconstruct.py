@@ -13,6 +13,7 @@ import torch
 import yaml
 
 from wellposed.errors import InputError, ShapeError
+from wellposed.files import read_array
 from wellposed.measurement_file import MeasurementFile, fitted
 from wellposed.operator import Operator
 from wellposed.space import Space
@@ -130,6 +131,14 @@ def test_an_operator_that_waits_for_sensitivities_gets_them_from_the_data(tmp_pa
     np.save(tmp_path / "y.npy", np.ones((3, 4)) * np.arange(3)[:, None])
     data = MeasurementFile(str(tmp_path / "y.npy"), Waiting())
     assert [data[i].operator.seen for i in range(3)] == [0.0, 4.0, 8.0]  # type: ignore[union-attr]
+
+
+def test_a_saved_png_is_what_the_report_shows(toy: Any, image: np.ndarray) -> None:
+    np.save("y.npy", 300 * np.load("y.npy") - 20)
+    done = toy(*BLUR, "--solver", "toy-adjoint", "--out", "out", "--save", "x.PNG")
+    assert done.code == 0, done.errors
+    assert "x.PNG: black is " in done.errors
+    assert read_array(Path("x.PNG")).max() == 255
 
 
 def test_several_measurements_in_one_file(toy: Any, image: np.ndarray) -> None:

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .options import Json, Out, Overwrite
+from .output import note
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from ..recipes import Recipe
 
 _EXAMPLE = (
@@ -61,12 +64,7 @@ def reconstruct(
         _check_save(save, recipe)
     results = execute(recipe, f"reconstruct-{measurement.stem}", Place(out, overwrite), as_json)
     if save is not None:
-        import numpy as np
-
-        from ..files import write_array
-
-        images = [next(iter(sample.reconstructions.values())).squeeze(0).numpy() for sample in results.samples]
-        write_array(save, images[0] if len(images) == 1 else np.stack(images))
+        _save(save, [next(iter(sample.reconstructions.values())) for sample in results.samples], recipe)
 
 
 def composed(
@@ -175,11 +173,30 @@ def _axes(text: str | None) -> list[int] | None:
         raise InputError(f"--transpose takes an order of axes such as 1,0; {text!r} was given") from None
 
 
+def _save(path: Path, images: list[Tensor], recipe: Recipe) -> None:
+    """The arrays as they are; as PNG what the report shows of them, in its grey window."""
+    import numpy as np
+
+    from ..files import write_array
+    from ..report.picture import Picture, image_values, shared_window
+
+    if path.suffix.lower() != ".png":
+        arrays = [image.squeeze(0).numpy() for image in images]
+        write_array(path, arrays[0] if len(arrays) == 1 else np.stack(arrays))
+        return
+    for i, image in enumerate(images):
+        values = image_values(image)
+        window = recipe.display.window or shared_window(None, [values])
+        place = path if len(images) == 1 else path.with_stem(f"{path.stem}-{i}")
+        place.write_bytes(Picture(values, window, recipe.display.colormap).png())
+        note(f"{place}: black is {window[0]:.4g}, white {window[1]:.4g}")
+
+
 def _check_save(path: Path, recipe: Recipe) -> None:
     from ..errors import InputError
     from ..files import WRITABLE
 
-    if path.suffix not in WRITABLE:
+    if path.suffix.lower() not in WRITABLE:
         raise InputError(f"--save {path}: the extension must be one of {' '.join(WRITABLE)}")
     if not path.absolute().parent.is_dir():
         raise InputError(f"--save {path}: there is no folder {path.parent}")
