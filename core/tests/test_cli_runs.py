@@ -17,6 +17,8 @@ import yaml
 from rich.console import Console
 from safetensors.torch import load_file
 
+from wellposed import InputError, component
+
 EVERYTHING = {
     "recipe.yaml",
     "environment.json",
@@ -142,6 +144,35 @@ def test_evaluate_gives_mean_and_spread(toy: Any) -> None:
     values = [row["toy-psnr"] for row in done.json["rows"] if row["solver"] == "adjoint"]
     assert first["toy-psnr"] == pytest.approx(np.mean(values))
     assert first["toy-psnr_std"] == pytest.approx(np.std(values, ddof=1))
+
+
+def test_a_sample_that_cannot_be_read_does_not_cost_the_others(toy: Any, monkeypatch: Any) -> None:
+    squares = component("datasets", "toy-squares")
+    read = squares.__getitem__
+
+    def torn(self: Any, index: int) -> Any:
+        if index == 2:
+            raise InputError("image 2 is torn; replace it")
+        return read(self, index)
+
+    monkeypatch.setattr(squares, "__getitem__", torn)
+    done = toy("evaluate", "toy/squares", "--samples", "5", "--out", "out")
+    assert done.code == 2
+    assert "sample 2 is left out: image 2 is torn; replace it" in done.errors
+    written = json.loads(Path("out/results.json").read_text())
+    assert [entry["samples"] for entry in written["results"]] == [4, 4]
+    assert written["left_out"] == [{"sample": "sample 2", "reason": "image 2 is torn; replace it"}]
+    assert "image 2 is torn" in Path("out/report.html").read_text()
+
+
+def test_what_fails_on_every_sample_is_a_failure(toy: Any, monkeypatch: Any) -> None:
+    def refuse(self: Any, y: Any, operator: Any) -> Any:
+        raise InputError("nothing is right")
+
+    monkeypatch.setattr(component("solvers", "toy-adjoint"), "forward", refuse)
+    done = toy("run", "toy/squares", "samples=2", "--out", "out")
+    assert (done.code, Path("out").exists()) == (2, False)
+    assert "nothing is right" in done.errors
 
 
 def test_compare_puts_all_solvers_on_the_first_problem(toy: Any) -> None:

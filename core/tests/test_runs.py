@@ -9,12 +9,13 @@ import signal
 import subprocess
 import sys
 import time
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import pytest
 
 from wellposed.errors import InputError
-from wellposed.runs import ResumableRunDirectory, RunDirectory, default_folder
+from wellposed.runs import FollowedRunDirectory, ResumableRunDirectory, RunDirectory, default_folder
 from wellposed.runs.environment import environment
 from wellposed.runs.json_text import json_text
 
@@ -200,16 +201,34 @@ def test_unfinished_work_stays_for_the_next_attempt(tmp_path: Path) -> None:
     assert hidden(tmp_path) == []
 
 
+def hold(target: Path, held: Event) -> None:
+    run = ResumableRunDirectory(target)
+    run.__enter__()
+    held.set()
+    time.sleep(60)
+
+
 def test_a_second_process_does_not_work_on_the_same(tmp_path: Path) -> None:
-    with ResumableRunDirectory(tmp_path / "run") as run:
-        owner = run.folder / "owner"
-        host = owner.read_text().rpartition("-")[0]
-        owner.write_text(f"{host}-{os.getppid()}")
-        with pytest.raises(InputError, match="is at work"):
-            ResumableRunDirectory(tmp_path / "run").__enter__()
-        owner.write_text(f"{host}-{gone_process()}")
+    context = multiprocessing.get_context("spawn")
+    held = context.Event()
+    process = context.Process(target=hold, args=(tmp_path / "run", held))
+    process.start()
+    assert held.wait(60)
+    with pytest.raises(InputError, match="at work"):
         ResumableRunDirectory(tmp_path / "run").__enter__()
+    process.kill()
+    process.join()
+    with ResumableRunDirectory(tmp_path / "run") as run:
         run.write_text("recipe.yaml", "")
+    assert hidden(tmp_path) == []
+
+
+def test_the_other_processes_of_a_training_write_no_run(tmp_path: Path) -> None:
+    with ResumableRunDirectory(tmp_path / "run") as run, FollowedRunDirectory(tmp_path / "run") as followed:
+        assert followed.folder == run.folder
+    with FollowedRunDirectory(tmp_path / "other"):
+        pass
+    assert not (tmp_path / "other").exists()
 
 
 def test_default_folders_differ(tmp_path: Path) -> None:

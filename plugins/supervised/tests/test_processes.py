@@ -45,3 +45,17 @@ def test_two_killed_processes_go_on_bitwise(tmp_path: Path) -> None:
     assert run(tmp_path / "killed", processes=2) == 0
     for name in (NAME, "metrics.jsonl"):
         assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_the_command_line_trains_in_two_processes(tmp_path: Path) -> None:
+    operator = "operator={use: parallel-beam, shape: [16, 16], angles: 8}"
+    small = ["data.size=16", "training.data.size=16", "training.data.length=12", "samples=1"]
+    pace = [f"training.trainer.{name}" for name in ("steps=4", "batch=2", "validation=4", "checkpoint_every=2")]
+    recipe = ["train", "supervised/learned-primal-dual-half", operator, *small, *pace]
+    command = [sys.executable, *LAUNCH, *QUIET, "-m", "wellposed", *recipe, "--out", str(tmp_path / "run")]
+    surroundings = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=surroundings, capture_output=True, text=True, timeout=500)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("report: ") == 1  # one of the two measures and writes
+    assert (tmp_path / "run" / "report.html").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]

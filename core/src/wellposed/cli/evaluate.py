@@ -19,8 +19,9 @@ def evaluate(
 ) -> None:
     """Measure solvers on many samples: mean and spread."""
     from ..recipes import load_recipe
+    from ..report.page import PICTURED_SAMPLES
     from .execute import Place, execute, recipe_name
 
     loaded = load_recipe(recipe, settings or ()).model_copy(update={"samples": samples})
     name = f"evaluate-{recipe_name(recipe)}"
-    execute(loaded, name, Place(out, overwrite), as_json, keep_arrays=False)
+    execute(loaded, name, Place(out, overwrite), as_json, PICTURED_SAMPLES)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from .boundary import BAD_INPUT, FAILED
 from .output import console, print_json, print_results
 
 if TYPE_CHECKING:
@@ -48,10 +49,10 @@ def prepared(recipe: Recipe) -> Experiment:
     return prepare(recipe)
 
 
-def execute(recipe: Recipe, name: str, place: Place, as_json: bool, keep_arrays: bool = True) -> Results:
-    """Run a recipe, write its run directory, print its results.
+def execute(recipe: Recipe, name: str, place: Place, as_json: bool, images: int | None = None) -> Results:
+    """Run a recipe, write its run directory with so many samples' images (default: all), print its results.
 
-    Exits with 1 where no solver gave a finite image.
+    Exits with 1 where no solver gave a finite image, with 2 where a sample was left out.
     """
     from ..hooks import hooks
     from ..runs import RunDirectory
@@ -59,19 +60,19 @@ def execute(recipe: Recipe, name: str, place: Place, as_json: bool, keep_arrays:
 
     with RunDirectory(place.folder(name), place.overwrite) as run:
         experiment = prepared(recipe)
-        results = run_experiment(experiment)
-        write_run(run, experiment, results, recipe.summary or name, keep_arrays)
+        results = run_experiment(experiment, images)
+        write_run(run, experiment, results, recipe.summary or name)
     hooks().call("on_run_finished", folder=run.target, results=results)
     show(results, run.target, as_json)
     return results
 
 
-def run_experiment(experiment: Experiment) -> Results:
+def run_experiment(experiment: Experiment, images: int | None = None) -> Results:
     from ..hooks import hooks
     from .progress import RunProgress
 
     with RunProgress(experiment, hooks()) as progress:
-        return experiment.run(progress.observer, progress.finished)
+        return experiment.run(progress.observer, progress.finished, images)
 
 
 def show(results: Results, folder: Path, as_json: bool) -> None:
@@ -83,7 +84,9 @@ def show(results: Results, folder: Path, as_json: bool) -> None:
         print_results(results)
         console().print(f"report: {shortest(folder / 'report.html')}", markup=False, soft_wrap=True)
     if not any(_usable(row) for row in results.rows):
-        raise typer.Exit(1)
+        raise typer.Exit(FAILED)
+    if results.left_out:
+        raise typer.Exit(BAD_INPUT)
 
 
 def shortest(path: Path) -> str:

@@ -44,7 +44,7 @@ def note(text: str) -> None:
 
 
 def print_results(results: Results) -> None:
-    """The table of an experiment, the best of each metric in bold, and a sentence for each bad verdict."""
+    """The table of an experiment, the best of each metric in bold, and a sentence for each bad verdict and failure."""
     from rich.text import Text
 
     from ..report.table import bad_verdicts, best_solvers, mean_and_spread, number, quantity
@@ -64,3 +64,5 @@ def print_results(results: Results) -> None:
     console().print(made)
     for bad in bad_verdicts(results):
         note(f"{bad.solver}: {bad.verdict} ({bad.samples}). {bad.advice}")
+    for each in results.left_out:
+        note(f"{each.sample} is left out: {each.reason}")

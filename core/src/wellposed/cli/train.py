@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -58,27 +59,45 @@ def _train(recipe: Recipe, name: str, folder: Path, overwrite: bool, as_json: bo
     from ..experiment import training_data, training_target
     from ..hooks import hooks
     from ..recipes import build
-    from ..runs import ResumableRunDirectory
+    from ..runs import FollowedRunDirectory, ResumableRunDirectory
     from ..runs.contents import write_run
     from ..weights import save_weights
     from .execute import prepared, run_experiment, show
     from .progress import TrainingProgress
 
     assert recipe.training is not None
-    with ResumableRunDirectory(folder, overwrite) as run:
-        _check_same(run.folder, recipe)
+    leads = _join()
+    with ResumableRunDirectory(folder, overwrite) if leads else FollowedRunDirectory(folder) as run:
+        state = run.folder / "trainer"
+        if leads:
+            state.mkdir(exist_ok=True)
+            _check_same(run.folder, recipe)
         experiment = prepared(recipe)
         target = training_target(experiment)
         trainer = build("trainers", recipe.training.trainer, "training.trainer")
         data = training_data(experiment)
         with TrainingProgress(hooks()) as observer:
-            trainer.fit(target, data, run.path("trainer", "state").parent, observer)
+            trainer.fit(target, data, state, observer)
+        if not leads:
+            return
         if recipe.training.target not in experiment.solvers:  # `weights:` loads into the part that was trained
             save_weights(target, run.path("target.safetensors"), {"target": recipe.training.target})
         results = run_experiment(experiment)
         write_run(run, experiment, results, recipe.summary or name)
     hooks().call("on_run_finished", folder=run.target, results=results)
     show(results, run.target, as_json)
+
+
+def _join() -> bool:
+    """Take this process's place in a training of several, as `accelerate launch` starts them; whether it leads.
+
+    The device `cuda` then is the GPU of this process.
+    """
+    import torch
+
+    if torch.cuda.is_available() and "LOCAL_RANK" in os.environ:
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    return os.environ.get("RANK", "0") == "0"
 
 
 def _check_same(folder: Path, recipe: Recipe) -> None:

@@ -21,7 +21,7 @@ from ..recipes import Recipe, build
 from ..solution import Solution
 from ..solver import Solver
 from ..stopping import Progress
-from .results import Pool, Results, Row, SampleResult
+from .results import LeftOut, Pool, Results, Row, SampleResult
 
 Observer = Callable[[str, str, Progress], None]
 
@@ -74,23 +74,48 @@ class Experiment:
         asked = self.recipe.samples
         return len(self.data) if asked == "all" else min(asked, len(self.data))
 
-    def run(self, observer: Observer | None = None, finished: Callable[[Row], None] | None = None) -> Results:
-        """Reconstruct and measure. `observer(solver, sample, progress)` sees every iteration, `finished` every row."""
-        rows: list[Row] = []
-        samples: list[SampleResult] = []
+    def run(
+        self,
+        observer: Observer | None = None,
+        finished: Callable[[Row], None] | None = None,
+        images: int | None = None,
+    ) -> Results:
+        """Reconstruct and measure. `observer(solver, sample, progress)` sees every iteration, `finished` every row.
+
+        A sample that fails is left out, for all solvers, so that their means are over the same samples; where all
+        fail, the first failure is raised. `images`: of how many samples the images are kept, by default of all.
+        """
+        results = Results([], [], self._better(), self._pools())
+        first: InputError | None = None
         for index in range(self.count):
-            sample = self.sample(index)
-            truth = None if sample.truth is None else _cpu(sample.truth)
-            result = SampleResult(sample.name, truth, _cpu(_given(sample)))
-            _warm_up(sample)
-            for label, solver in self.solvers.items():
-                row, image = self._guarded(label, solver, sample, observer)
-                rows.append(row)
-                if finished is not None:
-                    finished(row)
-                result.reconstructions[label] = image
-            samples.append(result)
-        return Results(rows, samples, self._better(), self._pools())
+            try:
+                rows, sample = self._rows(index, observer, finished)
+            except InputError as error:
+                first = first or error
+                results.left_out.append(LeftOut(f"sample {index}", str(error)))
+                continue
+            results.rows.extend(rows)
+            if images is None or len(results.samples) < images:
+                results.samples.append(sample)
+        if first is not None and not results.rows:
+            raise first
+        return results
+
+    def _rows(
+        self, index: int, observer: Observer | None, finished: Callable[[Row], None] | None
+    ) -> tuple[list[Row], SampleResult]:
+        """Reconstruct sample `index` with every solver."""
+        sample = self.sample(index)
+        truth = None if sample.truth is None else _cpu(sample.truth)
+        result = SampleResult(sample.name, truth, _cpu(_given(sample)))
+        _warm_up(sample)
+        rows = []
+        for label, solver in self.solvers.items():
+            row, result.reconstructions[label] = self._guarded(label, solver, sample, observer)
+            rows.append(row)
+            if finished is not None:
+                finished(row)
+        return rows, result
 
     def sample(self, index: int) -> Sample:
         """Sample `index` on the experiment's device and in its precision, with its operator."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from torch import Tensor
@@ -55,17 +55,27 @@ class SampleResult:
     reconstructions: dict[str, Tensor] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class LeftOut:
+    """A sample that could not be read, or that a solver refused; no solver's row of it counts."""
+
+    sample: str
+    reason: str
+
+
 @dataclass
 class Results:
-    """All rows and samples; `metrics` are the names in the order of the recipe, with what is better.
+    """All rows, and the samples whose images were kept; `metrics` are the recipe's names, with what is better.
 
-    `pools` make the metric of many samples from values and weights; by default it is the mean.
+    `pools` make the metric of many samples from values and weights; by default it is the mean. `left_out` are
+    the samples that failed.
     """
 
     rows: list[Row]
     samples: list[SampleResult]
     metrics: dict[str, str]
     pools: dict[str, Pool] = field(default_factory=dict)
+    left_out: list[LeftOut] = field(default_factory=list)
 
     @property
     def solvers(self) -> list[str]:
@@ -79,8 +89,9 @@ class Results:
         return [self._summary_of(solver) for solver in self.solvers]
 
     def document(self) -> dict[str, Any]:
-        """`{"results": [...], "rows": [...]}` as plain data."""
-        return {"results": self.summary(), "rows": [row.document() for row in self.rows]}
+        """`{"results": [...], "rows": [...]}` as plain data, and `left_out` where a sample failed."""
+        left_out = {"left_out": [asdict(each) for each in self.left_out]} if self.left_out else {}
+        return {"results": self.summary(), "rows": [row.document() for row in self.rows], **left_out}
 
     def _summary_of(self, solver: str) -> dict[str, Any]:
         rows = self.of(solver)

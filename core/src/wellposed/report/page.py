@@ -54,14 +54,16 @@ def render(page: Page, results: Results) -> str:
     """The report as one HTML text that needs no other file and no network."""
     colours = colours_of(results.solvers)
     pictured = results.samples[:PICTURED_SAMPLES]
+    many = max((entry["samples"] for entry in results.summary()), default=1)
     return _template().render(
         page=page,
         headings=headings(results),
         lines=lines(results, colours),
-        many=max((entry["samples"] for entry in results.summary()), default=1),
+        many=many,
         warnings=bad_verdicts(results),
+        failures=results.left_out,
         samples=[_view(sample, results, page.recipe) for sample in pictured],
-        left_out=len(results.samples) - len(pictured),
+        not_pictured=many - len(pictured),
         charts=_charts(results, colours),
         sections=[(title, Markup(html)) for title, html in page.sections],
         recipe_text=yaml.safe_dump(page.recipe.document(), sort_keys=False, allow_unicode=True, width=100),

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .directory import ResumableRunDirectory, RunDirectory, default_folder
+from .directory import FollowedRunDirectory, ResumableRunDirectory, RunDirectory, default_folder
 
-__all__ = ["ResumableRunDirectory", "RunDirectory", "default_folder"]
+__all__ = ["FollowedRunDirectory", "ResumableRunDirectory", "RunDirectory", "default_folder"]

@@ -31,15 +31,13 @@ def write_run(
     experiment: Experiment,
     results: Results,
     title: str,
-    keep_arrays: bool = True,
     sections: Sections = (),
 ) -> None:
     """Write everything that is known of an experiment into `run`.
 
     `recipe.yaml`, `environment.json`, `results.json` (summary and rows), `metrics.jsonl` (one line for
-    each row and each measured iteration), `reconstructions/*.npy` and `figures/*.png`, the parameters
-    of learned solvers as safetensors, `report.html`. `keep_arrays` false leaves the arrays of all but
-    the pictured samples out.
+    each row and each measured iteration), `reconstructions/*.npy` of the images that were kept,
+    `figures/*.png`, the parameters of learned solvers as safetensors, `report.html`.
     """
     recipe = experiment.recipe
     surroundings = environment(recipe.seed, recipe.device)
@@ -48,7 +46,7 @@ def write_run(
     run.write_json("environment.json", surroundings)
     run.write_json("results.json", results.document())
     run.write_text("metrics.jsonl", "".join(f"{line}\n" for line in metric_lines(results)))
-    for sample in results.samples if keep_arrays else results.samples[:PICTURED_SAMPLES]:
+    for sample in results.samples:
         _write_arrays(run, sample)
     for sample in results.samples[:PICTURED_SAMPLES]:
         _write_pictures(run, sample, recipe.display)

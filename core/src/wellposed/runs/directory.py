@@ -17,6 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from ..errors import InputError
 from .json_text import write_json
 
@@ -125,29 +127,48 @@ class RunDirectory:
 class ResumableRunDirectory(RunDirectory):
     """A run directory whose unfinished work stays, hidden, for the next attempt to go on from.
 
-    The working folder is `.NAME.unfinished`. One process at a time works in it; a second one is refused.
+    The working folder is `.NAME.unfinished`. One process at a time works in it; a second one is refused. The lock
+    `.NAME.lock` is the operating system's, so that it falls with the process that holds it, on whatever machine.
     """
 
     def _open(self) -> Path:
-        folder = self.target.parent / f".{self.target.name}.unfinished"
+        self._lock = FileLock(self.target.parent / f".{self.target.name}.lock")
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise InputError(f"another process is at work on {self.target}; wait for it or choose another --out") from None
+        folder = unfinished(self.target)
         folder.mkdir(exist_ok=True)
-        self._lock = folder / "owner"
-        owner = self._lock.read_text(encoding="utf-8").strip() if self._lock.exists() else ""
-        if owner != _me() and owner and not _dead(owner):
-            host, _, process = owner.rpartition("-")
-            raise InputError(
-                f"process {process} of the machine {host} is at work on {self.target}; wait for it. If it is gone, "
-                f"remove {self._lock} and begin again"
-            )
-        self._lock.write_text(_me(), encoding="utf-8")
         return folder
 
     def _abandon(self) -> None:
-        self._lock.unlink(missing_ok=True)
+        self._unlock()
 
     def _publish(self) -> None:
-        self._lock.unlink(missing_ok=True)
         super()._publish()
+        self._unlock()
+
+    def _unlock(self) -> None:
+        self._lock.release()
+        Path(self._lock.lock_file).unlink(missing_ok=True)
+
+
+class FollowedRunDirectory(RunDirectory):
+    """The resumable run directory of another process, as the others of one training see it: made by none of them."""
+
+    def __enter__(self) -> FollowedRunDirectory:
+        self.folder = unfinished(self.target)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return
+
+
+def unfinished(target: Path) -> Path:
+    """Where the unfinished work for the run directory `target` lies."""
+    return target.parent / f".{target.name}.unfinished"
 
 
 def _is_run(folder: Path) -> bool:
