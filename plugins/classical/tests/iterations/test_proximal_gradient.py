@@ -155,6 +155,22 @@ def test_certified_bounds_hold(dense, normal, fidelity, iteration, dtype) -> Non
     assert checked >= 5000
 
 
+@BOTH
+def test_certified_bounds_hold_for_data_far_outside_the_range(dense, normal, fidelity, iteration) -> None:
+    matrix = normal(10, 8)
+    outside = torch.linalg.qr(matrix, mode="complete").Q[:, 8:] @ normal(2, 40)
+    y = normal(40, 10) + 1e4 * outside.T
+    exact = torch.linalg.solve(matrix.T @ matrix + torch.eye(8, dtype=matrix.dtype), matrix.T @ y.float().double().T).T
+    problem = Problem(dense(matrix.float()), y.float(), fidelity("l2"), Tikhonov())
+    state = iteration.init(problem)
+    for _ in range(400):
+        state = iteration.step(problem, state)
+        bound = iteration.error_bound(problem, state)
+        distance = norm(iteration.estimate(state)[:, 0] - exact)
+        assert bool((bound >= distance).all())
+    assert float(distance.max()) > 1e-4 * float(norm(exact).max())  # rounding of the data, not of the image
+
+
 def test_fista_takes_smooth_regularizers_without_proximal_map(dense, normal, fidelity) -> None:
     operator = dense(normal(12, 9), (1, 3, 3))
     problem = Problem(operator, normal(2, 12), fidelity("l2"), 0.5 * SmoothedTotalVariation(nu=0.1, xi=0.1))

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from wellposed import Iteration, LinearOperator, Problem, State, bookkeeping
+from wellposed import Iteration, Problem, State, bookkeeping
 from wellposed.memo import OperatorMemo
 from wellposed.space import inner, per_sample
 from wellposed.state import derived
 
-from .certificate import bound_before, bounds_after, contraction
+from .certificate import bound_before, bounds_after, contraction, unknown
 from .composite import proximal_composite, refuse_step
 from .constants import given_or, keep_step, reciprocal, samples, start_image
 
@@ -78,11 +78,8 @@ class FISTA(Iteration[FISTAState]):
             else:
                 assert smoothness is not None, "refused by check"
                 step = reciprocal(smoothness)
-            certain = isinstance(problem.operator, LinearOperator) and problem.fidelity.smooth_everywhere
-            expansion = parts.prox_lipschitz(problem, x, step)
-            factors = contraction(step, smoothness, convexity[0], expansion) if certain else ()
-        unknown = tuple(torch.full_like(f, torch.nan) for f in factors)
-        return FISTAState(x, x, torch.ones_like(step), step, *convexity, factors, unknown)
+            factors = contraction(problem, step, smoothness, convexity[0], parts.prox_lipschitz(problem, x, step))
+        return FISTAState(x, x, torch.ones_like(step), step, *convexity, factors, unknown(factors))
 
     def step(self, problem: Problem, state: FISTAState) -> FISTAState:
         step = given_or(self.step_size, state.step_size)
@@ -99,7 +96,7 @@ class FISTA(Iteration[FISTAState]):
             return state.bound[0]
         parts = proximal_composite(self, problem.regularizer)
         step = given_or(self.step_size, state.step_size)
-        return bound_before(state.x, parts.forward_backward(problem, state.x, step), state.contraction[0])
+        return bound_before(state.x, parts.forward_backward(problem, state.x, step), state.contraction)
 
     def _momentum(self, state: FISTAState, x: Tensor) -> tuple[Tensor, Tensor]:
         """`t⁺` and `β` of each sample; they steer, so no gradient flows through them."""

@@ -7,18 +7,19 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from wellposed import Iteration, LinearOperator, Problem, Regularizer, State, bookkeeping
+from wellposed import Iteration, Problem, Regularizer, State, bookkeeping
 from wellposed.memo import OperatorMemo
 from wellposed.state import derived
 
-from .certificate import bound_before, bounds_after, contraction
+from .certificate import bound_before, bounds_after, contraction, unknown
 from .composite import Composite, refuse_step
 from .constants import given_or, keep_step, reciprocal, samples, start_image
 
 
 @dataclass(frozen=True)
 class DescentState(State):
-    """The image and its step size; where the map contracts, its factor and a certified distance to the solution."""
+    """The image and its step size; where the map contracts, its factor, the size of the data, and a certified
+    distance to the solution."""
 
     x: Tensor
     step_size: Tensor = bookkeeping()
@@ -55,10 +56,8 @@ class ForwardBackward(Iteration[DescentState]):
             smoothness = parts.smoothness(problem, x)
             convexity = parts.strong_convexity(problem, x, self.memo)
             step = self._first_step(smoothness, convexity[0], x)
-            certain = isinstance(problem.operator, LinearOperator) and problem.fidelity.smooth_everywhere
-            expansion = parts.prox_lipschitz(problem, x, step)
-            factors = contraction(step, smoothness, convexity[0], expansion) if certain else ()
-        return DescentState(x, step, factors, tuple(torch.full_like(f, torch.nan) for f in factors))
+            factors = contraction(problem, step, smoothness, convexity[0], parts.prox_lipschitz(problem, x, step))
+        return DescentState(x, step, factors, unknown(factors))
 
     def step(self, problem: Problem, state: DescentState) -> DescentState:
         step = given_or(self.step_size, state.step_size)
@@ -71,7 +70,7 @@ class ForwardBackward(Iteration[DescentState]):
             return None
         if not bool(torch.isnan(state.bound[0]).any()):
             return state.bound[0]
-        return bound_before(state.x, self.step(problem, state).x, state.contraction[0])
+        return bound_before(state.x, self.step(problem, state).x, state.contraction)
 
     def _first_step(self, smoothness: Tensor | None, convexity: Tensor, x: Tensor) -> Tensor:
         """The given step size, else `1/L`, or `2/(L+μ)` where `f` is strongly convex."""
