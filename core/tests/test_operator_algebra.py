@@ -204,3 +204,16 @@ def test_wrong_tensors_are_told_with_what_was_expected() -> None:
         operator(normal(4))
     with pytest.raises(InputError, match="float32"):
         operator(normal(2, 4).float())
+
+
+def test_a_batch_of_none_has_measurements_of_none() -> None:
+    class Picky(Dense):
+        def _forward(self, x: Tensor) -> Tensor:
+            return torch.fft.fft(x).real @ self.matrix.mT
+
+    operator = Picky(normal(5, 4))
+    nothing = torch.zeros(0, 4, dtype=torch.float64, requires_grad=True)
+    assert operator(nothing).shape == (0, 5)
+    assert operator.adjoint(torch.zeros(0, 5)).shape == (0, 4)
+    assert operator.gram(nothing).dtype == torch.float64
+    assert SaturatingOperator()(SaturatingOperator().domain.zeros(0)).shape[0] == 0

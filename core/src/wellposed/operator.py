@@ -31,7 +31,7 @@ class Operator(Component, nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Apply the operator: `A(x)`."""
         self.check_domain(x)
-        return self._forward(x)
+        return self._forward(x) if len(x) else self.range.zeros(0, x.device, x.dtype.to_real())
 
     def _forward(self, x: Tensor) -> Tensor:
         raise NotImplementedError
@@ -119,19 +119,19 @@ class LinearOperator(Operator):
     def forward(self, x: Tensor) -> Tensor:
         """Apply the operator: `A x`."""
         self.check_domain(x)
-        return self._differentiable(x, self._forward, self._adjoint)
+        return self._differentiable(x, self._forward, self._adjoint, self.range)
 
     @exact
     def adjoint(self, y: Tensor) -> Tensor:
         """Apply the adjoint: `A* y`, shape `(B, *domain.shape)`."""
         self.check_range(y)
-        return self._differentiable(y, self._adjoint, self._forward)
+        return self._differentiable(y, self._adjoint, self._forward, self.domain)
 
     @exact
     def gram(self, x: Tensor) -> Tensor:
         """`A* A x`, in closed form where the operator has one."""
         self.check_domain(x)
-        return self._differentiable(x, self._gram, self._gram)
+        return self._differentiable(x, self._gram, self._gram, self.domain)
 
     @exact
     def norm(self) -> float:
@@ -232,7 +232,11 @@ class LinearOperator(Operator):
     def __sub__(self, other: LinearOperator) -> LinearOperator:
         return self + (-other)
 
-    def _differentiable(self, x: Tensor, apply: Callable[[Tensor], Tensor], transpose: Callable) -> Tensor:
+    def _differentiable(
+        self, x: Tensor, apply: Callable[[Tensor], Tensor], transpose: Callable, target: Space
+    ) -> Tensor:
+        if len(x) == 0:  # transforms of libraries fail on batches of none
+            return target.zeros(0, x.device, x.dtype.to_real())
         if self.has_learned_parameters or not _is_differentiated(x):
             return apply(x)
         from .linear_algebra import linear_map

@@ -136,7 +136,9 @@ class ResumableRunDirectory(RunDirectory):
         try:
             self._lock.acquire(timeout=0)
         except Timeout:
-            raise InputError(f"another process is at work on {self.target}; wait for it or choose another --out") from None
+            raise InputError(
+                f"another process is at work on {self.target}; wait for it or choose another --out"
+            ) from None
         folder = unfinished(self.target)
         folder.mkdir(exist_ok=True)
         return folder
