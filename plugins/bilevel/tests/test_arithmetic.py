@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -59,6 +61,8 @@ def test_lower_means_certified_lower_under_dynamic_accuracy_alone() -> None:
     assert not Dynamic().is_lower(new, old)
     assert Dynamic().is_lower(evaluation([0.5], [0.01]), old)
     assert Tolerance(0.1).is_lower(new, old)
+    assert not Tolerance(0.01).is_lower(replace(new, attained=False), old), "its solve missed the tolerance"
+    assert Tolerance(0.01).is_lower(replace(evaluation([0.5], [0.05]), attained=False), old), "surely lower"
     assert Iterations(10).is_lower(new, old)
 
 
@@ -76,6 +80,9 @@ def test_parameters_map_between_box_exponent_and_number() -> None:
     [
         (lambda: Parameter("regularizer.alpha", 9.0, (-7.0, 7.0)), "outside the box"),
         (lambda: Parameter("regularizer.alpha", 0.0, (1.0, 1.0)), "lower end below"),
+        (lambda: Parameter("regularizer.alpha", 0.0, (-np.inf, np.inf)), "finite exponents"),
+        (lambda: Parameter("regularizer.alpha", 0.0, (-1.0, 400.0)), "below 300"),
+        (lambda: Parameter("regularizer.alpha", 0.0, (0.0, np.inf), "linear"), "must be finite"),
         (lambda: Parameter("alpha", 0.0, (-1.0, 1.0)), "starts with regularizer"),
         (lambda: ParameterSpace([]), "at least one"),
         (lambda: ParameterSpace([Parameter("regularizer.a", 0.0, (-1.0, 1.0))] * 2), "twice"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import torch
 from bilevel_doubles import Nesterov, Quadratic, Smoothed, denoiser, signals
 
-from wellposed import CompositionError, InputError, Regularizer, Simulated
+from wellposed import CompositionError, Dataset, InputError, Regularizer, Sample, Simulated
 from wellposed.regularizer import Sum
 from wellposed.testing.doubles import LearnedFilter
 from wellposed_bilevel.accuracy import Dynamic, Iterations, Tolerance
@@ -18,7 +19,7 @@ from wellposed_bilevel.evaluator import Budget, Evaluator
 from wellposed_bilevel.lower_level import Demand
 from wellposed_bilevel.parameters import Parameter, ParameterSpace
 from wellposed_bilevel.trainers.derivative_free import DerivativeFree
-from wellposed_bilevel.transcript import Transcript, read_transcript
+from wellposed_bilevel.transcript import Transcript, evaluation_of, read_transcript
 from wellposed_bilevel.trust_region import ACCEPTED, Ending, LeastSquaresTrustRegion, Region
 from wellposed_bilevel.upper_level import UpperLevel
 
@@ -81,6 +82,16 @@ def test_no_step_is_accepted_whose_decrease_is_not_certified(tmp_path: Path) -> 
         assert exact[1] < exact[0]
 
 
+@pytest.mark.parametrize("evaluations", [4, 8, 9, 17, 22, 26])
+def test_what_is_returned_is_not_surely_worse_than_what_was_evaluated(tmp_path: Path, evaluations: int) -> None:
+    """Whenever the budget ends: also between an evaluation and what the method makes of it."""
+    trainer = DerivativeFree(THREE, evaluations=evaluations, penalty=ConditionPenalty(1e-6))
+    fitted = trainer.fit(denoiser(Smoothed()), signals(3, 32), tmp_path)
+    least = fitted.metrics["objective"] - fitted.metrics["error"]
+    evaluated = [evaluation_of(entry) for entry in read_transcript(tmp_path)]
+    assert least <= min(e.value + e.error for e in evaluated)
+
+
 def test_accuracy_is_dynamic(tmp_path: Path) -> None:
     trained(tmp_path)
     asked = [entry["demand"]["accuracy"] for entry in read_transcript(tmp_path)]
@@ -132,12 +143,35 @@ def test_parameters_inside_a_sum_are_reached_and_the_rest_is_shared(tmp_path: Pa
     [
         (LearnedFilter(), [WEIGHT], CompositionError, "iterative solver"),
         (denoiser(Smoothed()), [WEIGHT], InputError, "no attribute 'weight'"),
+        (denoiser(Smoothed()), [Parameter("regularizer.convex", 0.0, (-1.0, 1.0))], InputError, "is a bool, not a num"),
         (denoiser(Sum([Smoothed()])), [Parameter("regularizer.terms.3.nu", 0.0, (-1.0, 1.0))], InputError, "1 parts"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_with_a_sentence(tmp_path: Path, target, parameters, error, said) -> None:
     with pytest.raises(error, match=said):
         DerivativeFree(parameters).fit(target, signals(2, 32), tmp_path)
+
+
+class Broken(Dataset):
+    """Signals of which the second has a number that is none."""
+
+    def __init__(self, part: str) -> None:
+        self.inner, self.part = signals(2, 32), part
+
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, index: int) -> Sample:
+        sample = self.inner[index]
+        tensor = getattr(sample, self.part).clone()
+        tensor[0, 3] = torch.nan if index else tensor[0, 3]
+        return replace(sample, **{self.part: tensor})
+
+
+@pytest.mark.parametrize("part", ["truth", "measurement"])
+def test_data_that_are_not_finite_are_refused(tmp_path: Path, part: str) -> None:
+    with pytest.raises(InputError, match="indicator-1 holds numbers that are not finite"):
+        DerivativeFree(THREE).fit(denoiser(Smoothed()), Broken(part), tmp_path)
 
 
 def test_an_iteration_without_certificate_is_refused(tmp_path: Path) -> None:

@@ -56,27 +56,28 @@ def test_a_misspelt_parameter_is_named() -> None:
 
 def test_one_parameter_is_learned_and_its_table_printed(capsys: pytest.CaptureFixture[str]) -> None:
     smaller = ["--set", "training.data.count=3", "--set", "training.trainer.evaluations=4"]
-    assert main([str(FOLDER / "indicator-1-dynamic.yaml"), *smaller, "--level", "1000"]) == 0
-    table = capsys.readouterr().out.splitlines()
-    assert len(table) == 3
-    assert "indicator-1-dynamic" in table[2]
+    for level in (["--level", "1000"], ["--within", "1"]):
+        assert main([str(FOLDER / "indicator-1-dynamic.yaml"), *smaller, *level]) == 0
+        table = capsys.readouterr().out.splitlines()
+        assert len(table) == 3
+        assert "indicator-1-dynamic" in table[2]
+        assert table[2].count("–") == 1  # Hessian products; the level was reached
     assert main(["no/such-recipe"]) == 2
 
 
 @pytest.mark.slow
-def test_dynamic_accuracy_reaches_three_with_a_tenth_of_the_iterations_of_fixed_two_thousand() -> None:
-    """Ehrhardt and Roberts 2021, three parameters: they report 2.88 … 2.96 within 100 evaluations."""
-    dynamic = train_and_measure(str(FOLDER / "indicator-3-dynamic.yaml"), (), 3.0)
-    fixed = train_and_measure(str(FOLDER / "indicator-3-iterations.yaml"), (), 3.0)
-    print(dynamic, fixed)
-    assert dynamic.objective <= 3.0
-    assert dynamic.work_to_level is not None
-    assert fixed.work_to_level is None or dynamic.work_to_level <= fixed.work_to_level / 10
-    assert fixed.work >= 10 * dynamic.work_to_level
+def test_dynamic_accuracy_comes_near_the_optimum_with_a_tenth_of_the_iterations_of_fixed_two_thousand() -> None:
+    """Ehrhardt and Roberts 2021, three parameters: to 5 % above what gradients find within their 100 evaluations.
 
-
-@pytest.mark.slow
-def test_gradients_agree_on_where_the_optimum_is() -> None:
-    led = train_and_measure(str(FOLDER / "indicator-3-implicit.yaml"), (), 3.0)
-    print(led)
-    assert led.objective <= 2.85
+    How low f can be depends on the draw of 20 signals (2.8 to 3.6), so it is found here and not written down.
+    """
+    led = train_and_measure(str(FOLDER / "indicator-3-implicit.yaml"))
+    level = 1.05 * led.objective
+    dynamic = train_and_measure(str(FOLDER / "indicator-3-dynamic.yaml"))
+    assert led.count < 100
+    assert 0.99 * led.objective <= dynamic.objective <= level, "gradients end lowest"
+    work = dynamic.work_to(level)
+    assert work is not None
+    fixed = train_and_measure(str(FOLDER / "indicator-3-iterations.yaml"), [f"training.trainer.work={10 * work}"])
+    assert fixed.work >= 10 * work
+    assert (fixed.work_to(level) or fixed.work) >= 10 * work

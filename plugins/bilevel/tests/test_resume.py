@@ -89,3 +89,22 @@ def test_a_folder_of_another_training_is_refused(tmp_path: Path) -> None:
         trainer(DerivativeFree).fit(denoiser(Smoothed()), signals(2, 24, seed=5), tmp_path)
     with pytest.raises(InputError, match="another accuracy"):
         run(ImplicitGradient, tmp_path)
+    other = [denoiser(Smoothed(xi=1.0)), denoiser(Smoothed(), limit=500)]
+    for target in other:
+        with pytest.raises(InputError, match="another solver"):
+            trainer(DerivativeFree).fit(target, signals(2, 24), tmp_path)
+    trained = run(DerivativeFree, tmp_path).target
+    assert trainer(DerivativeFree).fit(trained, signals(2, 24), tmp_path).steps == 20, "learned values do not count"
+
+
+def test_a_damaged_folder_is_said(tmp_path: Path) -> None:
+    run(DerivativeFree, tmp_path, evaluations=6)
+    for file in (tmp_path / "solutions").iterdir():
+        file.unlink()
+    with pytest.raises(InputError, match="is gone"):
+        run(DerivativeFree, tmp_path, evaluations=9)
+    path = tmp_path / "evaluations.jsonl"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines[:2], lines[2][:40], *lines[3:]]) + "\n")
+    with pytest.raises(InputError, match="damaged"):
+        run(DerivativeFree, tmp_path, evaluations=9)

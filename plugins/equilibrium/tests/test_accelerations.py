@@ -92,6 +92,35 @@ def test_scale_of_the_problem_does_not_matter() -> None:
     assert error <= 1e-7 * solution.norm()
 
 
+@pytest.mark.parametrize("acceleration", [Anderson(10), Broyden(10)])
+def test_scale_of_the_problem_does_not_matter_before_the_memory_is_full(acceleration: Acceleration) -> None:
+    apply, start, _ = linear_map(2, 0.97)
+
+    def small(state: Pair) -> Pair:
+        value = apply(state.unflatten(state.flatten() * 1e10))
+        return value.unflatten(value.flatten() * 1e-10)
+
+    expected = run(acceleration, apply, start, 6).flatten()
+    torch.testing.assert_close(run(acceleration, small, start, 6).flatten() * 1e10, expected, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("acceleration", [Anderson(3), Broyden(3)])
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), 1e200])
+@pytest.mark.parametrize("since", [1, 3])
+def test_a_sample_that_is_lost_takes_no_other_with_it(acceleration: Acceleration, bad: float, since: int) -> None:
+    apply, start, _ = linear_map(2, 0.9)
+    calls = 0
+
+    def broken(state: Pair) -> Pair:
+        nonlocal calls
+        calls += 1
+        value = apply(state).flatten()
+        return state.unflatten(torch.cat([value[:1] * (bad if calls >= since else 1.0), value[1:]]))
+
+    expected = run(acceleration, apply, start, 8).flatten()[1]
+    torch.testing.assert_close(run(acceleration, broken, start, 8).flatten()[1], expected, rtol=1e-10, atol=1e-12)
+
+
 @pytest.mark.parametrize("acceleration", [Anderson(3), Broyden(3)])
 def test_growth_makes_a_plain_step(acceleration: Acceleration) -> None:
     """A map that jumps to large values once: the memory is forgotten and the fixed point still found."""

@@ -112,6 +112,35 @@ def test_a_layer_is_a_gradient_step() -> None:
     assert float(values.min()) >= 1 - float(strength) - 1e-12
 
 
+def test_mixed_precision_changes_no_number() -> None:
+    """Neither the bound nor a fixed point would survive 8 bits."""
+    network, x = ContractiveResidual(2, 4, 3), filters((2, 1, 9, 9)).float()
+    with torch.autocast("cpu", torch.bfloat16):
+        image = network(x)
+    assert torch.equal(image, network(x))
+
+
+def test_filters_are_scaled_once_until_they_change() -> None:
+    network, x = wild(1), filters((1, 1, 9, 9))
+    with torch.inference_mode():
+        first = network(x)
+    torch.testing.assert_close(network(x), first)
+    kept = [layer._kept[1] for layer in network.layers]  # type: ignore[union-attr, index]
+    with torch.no_grad():
+        network(2 * x)
+        assert all(layer._kept[1] is w for layer, w in zip(network.layers, kept, strict=True))  # type: ignore[union-attr, index]
+        for layer in network.layers:
+            layer.filters.data.mul_(torch.rand_like(layer.filters))  # type: ignore[union-attr] - no version is counted
+        changed = network(x)
+        assert network.float()(x.float()).dtype == torch.float32
+    network.double()
+    assert float((changed - first).norm()) > 1e-3 * float(first.norm())
+    other = wild(1)
+    other.load_state_dict(network.state_dict())
+    torch.testing.assert_close(other(x), changed, rtol=1e-5, atol=1e-7)
+    assert not any("kept" in name for name in network.state_dict())
+
+
 def test_same_seed_same_weights() -> None:
     before = torch.get_rng_state()
     a, b, c = (ContractiveResidual(2, 3, 3, seed=s) for s in (1, 1, 2))

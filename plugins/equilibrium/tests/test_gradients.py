@@ -22,6 +22,7 @@ from wellposed import (
     Unrolled,
     solve,
 )
+from wellposed.errors import CapabilityMissing
 from wellposed_equilibrium.accelerations.anderson import Anderson
 from wellposed_equilibrium.accelerations.broyden import Broyden
 from wellposed_equilibrium.gradients.implicit import Implicit
@@ -134,6 +135,48 @@ def test_works_in_eval_mode_and_without_grad() -> None:
     assert x.requires_grad
     with torch.no_grad():
         assert not solve(problem, iteration, stop=Stop(50), gradient=Implicit()).x.requires_grad
+
+
+def test_gradients_of_gradients_are_refused_rather_than_wrong() -> None:
+    y = torch.ones(1, 1, 4, 4, dtype=torch.float64).requires_grad_()
+    problem = Problem(Identity(), y, Squared())
+    x = solve(problem, Contraction(), stop=Stop(50), gradient=Implicit()).x
+    with pytest.raises(CapabilityMissing, match="create_graph=True"):
+        torch.autograd.grad(x.square().sum(), y, create_graph=True)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_what_is_not_finite_comes_back_as_such_and_spoils_no_other_sample(bad: float) -> None:
+    """A loss scaling of half precision looks for infinite gradients and goes on."""
+    y = torch.ones(2, 1, 4, 4, dtype=torch.float64).requires_grad_()
+    gradient = Implicit(tolerance=1e-10)
+    x = solve(Problem(Identity(), y, Squared()), Contraction(), stop=Stop(100), gradient=gradient).x
+    v = torch.ones_like(x)
+    (expected,) = torch.autograd.grad(x, y, v, retain_graph=True)
+    v[0] *= bad
+    (found,) = torch.autograd.grad(x, y, v)
+    assert not bool(torch.isfinite(found[0]).any())
+    torch.testing.assert_close(found[1], expected[1], rtol=1e-8, atol=1e-10)
+    assert gradient.report is not None
+    assert gradient.report.iterations < 50
+
+
+class Constant(Contraction):
+    """A map that does not look at its argument."""
+
+    def step(self, problem: Problem, state: Primal) -> Primal:
+        x = 2.0 * self.weight.sum() * problem.measurement
+        return Primal(x, torch.zeros_like(x))
+
+
+def test_a_map_without_an_argument_takes_one_product() -> None:
+    gradient, iteration = Implicit(), Constant()
+    problem = Problem(Identity(), torch.ones(1, 1, 4, 4, dtype=torch.float64), Squared())
+    solve(problem, iteration, stop=Stop(3), gradient=gradient).x.sum().backward()
+    assert gradient.report is not None
+    assert (gradient.report.iterations, gradient.report.converged) == (1, True)
+    assert iteration.weight.grad is not None
+    torch.testing.assert_close(iteration.weight.grad, torch.full_like(iteration.weight, 32.0))
 
 
 def test_short_backward_solve_is_loud_and_reported(caplog: pytest.LogCaptureFixture) -> None:

@@ -164,6 +164,8 @@ def test_settings_that_make_no_network_get_a_sentence(settings: dict, sentence: 
 
 
 def test_inputs_that_do_not_fit_get_a_sentence() -> None:
+    with pytest.raises(InputError, match="cannot be reflected 2 pixels"):
+        CyclicProximal(fields=1, kernel_size=5, padding_mode="reflect")(noise(1, 1, 2, 5))
     with pytest.raises(InputError, match=r"\(batch, 1, rows, columns\)"):
         CyclicProximal(fields=1)(noise(1, 2, 5, 5))
     with pytest.raises(InputError, match="odd kernel_size"):

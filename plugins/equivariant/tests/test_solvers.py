@@ -247,8 +247,9 @@ def test_export_gives_the_twin_with_the_same_images(channels: int, tmp_path) -> 
 
 
 def test_export_keeps_precision_and_the_rest_of_the_solver() -> None:
-    solver = equivariant(fidelity=QuadraticFidelity()).double()
+    solver = equivariant(fidelity=QuadraticFidelity(), checkpoint=True).double()
     plain = solver.export()
+    assert plain.gradient.checkpoint
     assert {p.dtype for p in plain.parameters()} == {torch.float64}
     assert isinstance(plain.fidelity, QuadraticFidelity)
     y = noise(1, 1, SIZE, SIZE, dtype=torch.float64)

@@ -236,6 +236,28 @@ def test_the_adapter_has_the_schedule_and_the_network_of_diffusers(tmp_path: Pat
         Diffusion((16, 18), widths=(8, 8, 8))
 
 
+@pytest.mark.parametrize("schedule", ["linear", "scaled_linear", "squaredcos_cap_v2"])
+@pytest.mark.parametrize("steps", [20, 50, 1000])
+def test_every_schedule_ends_in_noise(schedule: str, steps: int) -> None:
+    """A sampler begins with noise alone: where the last image still shows, it begins with what never occurs."""
+    pytest.importorskip("diffusers")
+    alphas = Diffusion((8, 8), widths=(8,), steps=steps, schedule=schedule).alphas  # type: ignore[arg-type]
+    assert float(alphas[-1]) < 1e-3
+    assert bool((alphas > 0).all())
+    assert float(alphas[0]) > 0.98
+
+
+def test_a_model_that_learns_the_variance_and_too_few_steps_are_refused(tmp_path: Path) -> None:
+    diffusers = pytest.importorskip("diffusers")
+    blocks = {"down_block_types": ("DownBlock2D",), "up_block_types": ("UpBlock2D",), "block_out_channels": (8,)}
+    network = diffusers.UNet2DModel(8, 1, 2, layers_per_block=1, norm_num_groups=8, add_attention=False, **blocks)
+    network.save_pretrained(tmp_path)
+    with pytest.raises(InputError, match="gives 2 channels for 1"):
+        Diffusion((8, 8), pretrained=str(tmp_path))
+    with pytest.raises(InputError, match="at least 20 steps"):
+        Diffusion((8, 8), widths=(8,), steps=5)
+
+
 def test_a_trained_network_samples_through_a_recipe() -> None:
     pytest.importorskip("diffusers")
     prior = {"use": "diffusion", "shape": [16, 16], "widths": [8, 8], "steps": 50}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import combinations
 
 import pytest
 import torch
@@ -45,6 +46,24 @@ def test_the_value_is_a_minimum_over_z(model: Make, covariance: torch.nn.Module)
         for seed in range(5):
             step = size * torch.randn(z.shape, generator=torch.Generator().manual_seed(seed), dtype=z.dtype)
             assert bool((regularizer.joint(u, z + step) >= value - 1e-9 * value.abs()).all())
+
+
+@pytest.mark.parametrize("covariance", COVARIANCES, ids=lambda c: type(c).__name__)
+def test_the_gradient_is_differentiated_with_the_z_that_follows_the_image(
+    model: Make, covariance: torch.nn.Module
+) -> None:
+    """Unrolled and implicit gradients take `∇R` apart once more; a `z` held fixed would be wrong by its own size."""
+    generative = model(covariance=covariance)
+    regularizer = GenerativeGaussian(generative)
+    u = images(generative)
+    latent = torch.zeros(2, 3, dtype=u.dtype)
+    along = torch.autograd.functional.jvp(generative.mean, latent, torch.ones_like(latent))[1].detach()
+    for v in (along, torch.randn(u.shape, generator=torch.Generator().manual_seed(2), dtype=u.dtype)):
+        x = u.clone().requires_grad_()
+        (product,) = torch.autograd.grad(regularizer.grad(x), x, v)
+        h = 1e-4
+        expected = (regularizer.grad(u + h * v) - regularizer.grad(u - h * v)).detach() / (2 * h)
+        assert float((product - expected).norm()) < 1e-4 * float(expected.norm())
 
 
 def test_with_the_identity_it_is_the_soft_distance(model: Make) -> None:
@@ -125,6 +144,19 @@ def gradients(posed: Problem, u: Tensor, z: Tensor) -> tuple[float, float]:
     return tuple(float(g.norm()) for g in torch.autograd.grad(total, (u, z)))  # type: ignore[return-value]
 
 
+def test_each_latent_vector_is_decoded_once_in_a_step(model: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    generative = model()
+    decoded: list[Tensor] = []
+    original = generative.mean_decoder.forward
+    monkeypatch.setattr(generative.mean_decoder, "forward", lambda z: decoded.append(z.detach()) or original(z))
+    posed, iteration = problem(generative), VariableProjection()
+    state = iteration.init(posed)
+    for _ in range(3):
+        decoded.clear()
+        state = iteration.step(posed, state)
+        assert not any(torch.equal(a, b) for a, b in combinations(decoded, 2))
+
+
 def test_for_a_fixed_z_the_image_is_that_of_dense_algebra(model: Make) -> None:
     """The image step solves `(A*A + λ L Lᵀ) u = A*y + λ L Lᵀ μ`."""
     generative = model()
@@ -135,7 +167,7 @@ def test_for_a_fixed_z_the_image_is_that_of_dense_algebra(model: Make) -> None:
     factor, mean = generative.factor(z), generative.mean(z)
     eye = torch.eye(256, dtype=torch.float64).reshape(256, 1, 16, 16)
     gram = posed.operator.gram(eye).reshape(256, 256)  # type: ignore[attr-defined]
-    x = iteration._image_step(posed, state.image[:, 0], z).detach()
+    x = iteration._image_step(posed, state.image[:, 0], generative.given(z)).detach()
     for i in range(3):
         wide = generative.factor(z[i : i + 1].expand(256, -1))
         matrix = gram + 0.1 * wide.precision(eye).reshape(256, 256)

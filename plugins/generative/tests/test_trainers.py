@@ -16,7 +16,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from wellposed.errors import InputError
+from wellposed.dataset import Dataset, Sample, generator_of
+from wellposed.errors import InputError, ShapeError
 from wellposed.testing.doubles import LearnedFilter
 from wellposed.training.checkpoint import NAME
 from wellposed_generative.networks.diagonal_covariance import DiagonalCovariance
@@ -89,8 +90,6 @@ def test_the_mean_learns_first_and_is_then_frozen(toy: ModuleType, tmp_path: Pat
 
 def test_it_learns_a_gaussian(tmp_path: Path) -> None:
     """Independent pixels of known standard deviations, small on the left and large on the right, are found."""
-    from wellposed.dataset import Dataset, Sample, generator_of
-
     std = torch.full((1, 8, 8), 0.02)
     std[..., 4:] = 0.2
 
@@ -141,3 +140,30 @@ def test_the_score_is_learned(toy: ModuleType, tmp_path: Path) -> None:
     prior = OneLayer((8, 8))
     fitted = DenoisingScore(150, batch=8, learning_rate=2e-2).fit(prior, toy.data(), tmp_path)
     assert fitted.metrics["loss"] < 0.8
+
+
+class Images(Dataset):
+    """Random images of the given shapes; one pixel of the second may be replaced."""
+
+    def __init__(self, *shapes: tuple[int, int, int], pixel: float | None = None) -> None:
+        self.shapes, self.pixel = shapes, pixel
+
+    def __len__(self) -> int:
+        return len(self.shapes)
+
+    def __getitem__(self, index: int) -> Sample:
+        image = torch.rand(self.shapes[index], generator=generator_of(0, index))
+        if self.pixel is not None and index == 1:
+            image[0, 0, 0] = self.pixel
+        return Sample(f"image-{index}", image)
+
+
+def test_images_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    model = VaeCovariance((8, 8), latent=2, width=4)
+    with pytest.raises(InputError, match="images of one size"):
+        Elbo(2, 2, batch=2).fit(model, Images((1, 8, 8), (1, 8, 10)), tmp_path / "a")
+    with pytest.raises(InputError, match="image-1 holds numbers that are not finite"):
+        Elbo(2, 2, batch=2).fit(model, Images((1, 8, 8), (1, 8, 8), pixel=math.nan), tmp_path / "b")
+    for number, shape in enumerate([(1, 16, 12), (3, 8, 8)]):  # a convolution would take the first one
+        with pytest.raises(ShapeError, match="the diffusion model takes images of shape"):
+            DenoisingScore(2, batch=2).fit(OneLayer((8, 8)), Images(shape, shape), tmp_path / f"c{number}")

@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 
+from wellposed import Dataset, Sample
 from wellposed.errors import CompositionError, InputError, ShapeError
 from wellposed.recipes import build
 from wellposed_generative.datasets.augmented import Augmented
@@ -114,5 +115,21 @@ def test_augmented_images_are_moved_as_asked() -> None:
     totals = torch.stack([moved[i].truth.mean() for i in range(30)])  # type: ignore[union-attr]
     assert moved[4].truth.shape == (1, 16, 16)  # type: ignore[union-attr]
     assert 0.05 < float(totals.std() / totals.mean()) < 0.6
+
+    class Disc(Dataset):
+        """A disc in an image that is no square."""
+
+        def __len__(self) -> int:
+            return 1
+
+        def __getitem__(self, index: int) -> Sample:
+            rows, columns = torch.meshgrid(torch.arange(64.0) - 31.5, torch.arange(32.0) - 15.5, indexing="ij")
+            return Sample("disc", (rows**2 + columns**2 < 100).float()[None])
+
+    turned = Augmented(Disc(), 10, rotation=45.0)
+    for i in range(10):
+        inside = turned[i].truth[0] > 0.5  # type: ignore[index]
+        assert abs(int(inside.any(0).sum()) - 20) <= 1, "a disc stays one"
+        assert abs(int(inside.any(1).sum()) - 20) <= 1
     with pytest.raises(InputError, match="rotation and gamma"):
         Augmented(phantom, rotation=-1.0)

@@ -99,6 +99,9 @@ def test_its_first_layers_are_a_network_of_their_own(dense: LinearOperator) -> N
         ({"max_support": 130.0}, "max_support from 0 to 100 percent"),
         ({"threshold": 0.0}, "threshold > 0"),
         ({"threshold_ratio": -1.0}, "threshold_ratio > 0"),
+        ({"threshold_ratio": 1e-30}, "larger threshold_ratio"),
+        ({"threshold": math.inf}, "threshold > 0"),
+        ({"step": math.nan}, "finite step"),
     ],
 )
 def test_numbers_out_of_range_are_told(numbers: dict, match: str) -> None:

@@ -48,6 +48,15 @@ def test_of_an_invertible_matrix_it_is_the_inverse() -> None:
     assert torch.allclose(analytic_weight(a).T @ a, torch.eye(9, dtype=torch.float64), atol=1e-10)
 
 
+@pytest.mark.parametrize("rows", [30, 4000])
+def test_bad_conditioning_and_many_measurements_cost_no_digits(rows: int) -> None:
+    """With independent columns the least coherence is none, `Wᵀ A = I`, however close they are to dependent ones."""
+    generator = torch.Generator().manual_seed(1)
+    left, right = (torch.linalg.qr(torch.randn(n, 30, generator=generator, dtype=torch.float64)).Q for n in (rows, 30))
+    a = left @ torch.diag(torch.logspace(0, -9, 30, dtype=torch.float64)) @ right
+    assert torch.allclose(analytic_weight(a).T @ a, torch.eye(30, dtype=torch.float64), atol=1e-4)
+
+
 def test_it_is_that_of_the_authors(shared: Path) -> None:
     """Theirs is an iteration stopped early: 22.366 with a diagonal of 0.998; scaled to 1 it is 22.411, as here."""
     folder = shared / "sparse" / "alista"
@@ -92,6 +101,16 @@ def test_it_is_computed_once_for_each_operator_and_precision(dense: LinearOperat
     assert Counting.calls == 1
     solver.float()(y.float(), operator.float())
     assert Counting.calls == 2
+
+
+def test_it_can_be_trained_with_after_inference(dense: LinearOperator) -> None:
+    """What inference computed first is kept, and must be a tensor that a tape may hold."""
+    solver, y = ALISTA(layers=2).double(), torch.randn(3, *dense.range.shape, dtype=torch.float64)
+    with torch.inference_mode():
+        expected = solver(y, dense)
+    x = solver(y, dense)
+    x.square().sum().backward()
+    assert torch.equal(x, expected)
 
 
 def test_what_has_no_weight_is_refused_in_a_sentence(dense: LinearOperator) -> None:

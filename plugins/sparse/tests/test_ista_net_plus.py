@@ -195,6 +195,20 @@ def test_training_fits_its_start_once_and_improves_on_it(blocks: LinearOperator,
     )
 
 
+def test_mixed_precision_rounds_the_networks_alone(blocks: LinearOperator, images: Tensor) -> None:
+    """Neither the operator nor the linear map that it starts from."""
+    start = BlockwiseLinear(4, 8)
+    start.prepare(Simulated(Bumps(count=12), blocks.float()))
+    solver, y = ISTANetPlus(phases=2, features=4, initial=start), blocks(images.float())
+    exact = solver(y, blocks)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert start(y, blocks).dtype == torch.float32
+        x = solver(y, blocks)
+    assert x.dtype == torch.float32
+    assert 0 < float((x - exact).norm() / exact.norm()) < 0.05
+    x.square().sum().backward()
+
+
 def test_what_does_not_fit_is_told(blocks: LinearOperator, dense: LinearOperator) -> None:
     solver = ISTANetPlus(phases=1, features=2).double()
     with pytest.raises(CompositionError, match=r"made for images \(1, rows, columns\)"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,8 @@ from wellposed.dataset import Dataset, Sample, Simulated
 from wellposed.errors import InputError
 from wellposed.hooks import TrainingObserver
 from wellposed.metric import Metric
-from wellposed.operator import LinearOperator
+from wellposed.operator import LinearOperator, Operator
+from wellposed.solver import DirectSolver
 from wellposed.testing.doubles import Bumps
 from wellposed.training.checkpoint import NAME
 from wellposed_sparse.datasets.sparse_codes import SparseCodes
@@ -68,6 +70,30 @@ def test_what_does_not_learn_stays_bit_for_bit(dense: LinearOperator, tmp_path: 
         newest, place = divmod(step, 10)
         assert changed == ({newest} if place < 4 else set(range(newest + 1)))
     assert all(p.requires_grad for p in target.parameters())
+
+
+class Scaled(DirectSolver):
+    """A learned multiple of the adjoint, to start from."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.factor = nn.Parameter(torch.tensor(0.5))
+
+    def forward(self, y: Tensor, operator: Operator) -> Tensor:
+        assert isinstance(operator, LinearOperator)
+        return self.factor * operator.adjoint(y)
+
+
+def test_a_learned_start_learns_with_the_first_layer(dense: LinearOperator, tmp_path: Path) -> None:
+    """Nor does its gradient pile up unseen, which would shrink all others by the clipping."""
+    target = ALISTA(layers=2)
+    target.start = Scaled()
+    watch = Watching(target)
+    trainer(clip=0.1).fit(target, codes(dense), tmp_path, watch)
+    factors = [float(seen["start.factor"]) for seen in watch.seen]
+    changed = [a != b for a, b in pairwise(factors)]
+    assert changed == [True] * 10 + [False] * 4 + [True] * 6
+    assert all(p.grad is None for p in target.parameters())
 
 
 def test_a_step_is_that_of_adam_on_the_loss_after_the_newest_layer(dense: LinearOperator, tmp_path: Path) -> None:

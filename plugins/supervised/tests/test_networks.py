@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from wellposed.errors import CompositionError, InputError, ShapeError
-from wellposed.testing.doubles import LearnedFilter, SaturatingOperator
+from wellposed.operator import Operator
+from wellposed.problem import Problem
+from wellposed.testing.doubles import LearnedFilter, QuadraticFidelity, SaturatingOperator
 from wellposed_supervised.networks.residual import Residual
 from wellposed_supervised.networks.unet import UNet
 from wellposed_supervised.solvers.post_processing import PostProcessing
@@ -60,6 +62,21 @@ def test_post_processing_is_the_network_of_the_first_reconstruction(toy: ModuleT
     network, first, y = UNet(width=4, scales=1, groups=2), LearnedFilter(), torch.rand(2, 1, 8, 8)
     assert torch.equal(PostProcessing(network, first)(y, toy.Blur()), network(first(y, toy.Blur())))
     assert torch.equal(PostProcessing(network)(y, toy.Blur()), network(toy.Blur().pinv(y)))
+
+
+def test_the_first_reconstruction_is_checked_on_the_problem_that_it_solves(toy: ModuleType) -> None:
+    """One with an objective of its own needs no objective of the whole."""
+
+    class Demanding(LearnedFilter):
+        def pose(self, y: torch.Tensor, operator: Operator) -> Problem:
+            return Problem(operator, y, QuadraticFidelity())
+
+        def check(self, problem: Problem) -> None:
+            if not isinstance(problem.fidelity, QuadraticFidelity):
+                raise CompositionError("this is not the problem that it solves")
+
+    solver, y = PostProcessing(UNet(width=4, scales=1, groups=2), Demanding()), torch.rand(1, 1, 8, 8)
+    solver.check(solver.pose(y, toy.Blur()))
 
 
 def test_post_processing_refuses_what_does_not_fit(toy: ModuleType) -> None:

@@ -72,14 +72,14 @@ class Dynamic:
         return bool(evaluation.bounds.max() <= self.factor * radius**2)
 
     def is_lower(self, new: Evaluation, old: Evaluation) -> bool:
-        return new.value + new.error < old.value - old.error
+        return _surely_lower(new, old)
 
 
 @dataclass(frozen=True)
 class Tolerance:
     """Every lower-level solve certified to the same `tolerance`, whatever the upper level does.
 
-    A step whose solve misses it (iteration limit) is not accepted.
+    A point whose solve misses it (iteration limit) is taken for a better one only where its error leaves no doubt.
     """
 
     tolerance: float
@@ -103,7 +103,7 @@ class Tolerance:
         return True
 
     def is_lower(self, new: Evaluation, old: Evaluation) -> bool:
-        return new.value < old.value
+        return (new.attained and new.value < old.value) or _surely_lower(new, old)
 
 
 @dataclass(frozen=True)
@@ -132,3 +132,8 @@ class Iterations:
 
     def is_lower(self, new: Evaluation, old: Evaluation) -> bool:
         return new.value < old.value
+
+
+def _surely_lower(new: Evaluation, old: Evaluation) -> bool:
+    """Whatever the exact objectives are within their errors."""
+    return new.value + new.error < old.value - old.error

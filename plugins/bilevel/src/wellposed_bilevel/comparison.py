@@ -1,7 +1,8 @@
 """Several bilevel trainings side by side: what each found, and what it cost.
 
-`python -m wellposed_bilevel.comparison RECIPE … [--level F] [--set KEY.PATH=VALUE]` trains each recipe and
-writes a table to stdout. `--level` adds the work until the exact objective was first at most `F`.
+`python -m wellposed_bilevel.comparison RECIPE … [--level F | --within P] [--set KEY.PATH=VALUE]` trains each recipe
+and writes a table to stdout. `--level` adds the work until the exact objective was first at most `F`, `--within` until
+it was at most `P` percent above the lowest that one of the recipes ended with.
 """
 
 from __future__ import annotations
@@ -30,23 +31,37 @@ _EXACT = Demand(accuracy=1e-7, iterations=200_000)
 
 
 @dataclass(frozen=True)
-class Row:
-    """One training. `objective`: exact at what was found. `work`: lower-level iterations, summed over the images.
+class Training:
+    """One training. `objective`: exact at what was found. `count`: evaluations that it needed.
 
     `products`: Hessian products of an implicit gradient, as many passes over the images again.
-    `work_to_level`: `None` where the level was not reached. `seconds`: process time of the training alone.
+    `seconds`: process time of the training alone.
     """
 
     name: str
+    problem: UpperLevel
+    evaluations: Sequence[Evaluation]
     objective: float
-    evaluations: int
-    work: int
+    count: int
     products: int
-    work_to_level: int | None
     seconds: float
 
+    @property
+    def work(self) -> int:
+        """Lower-level iterations, summed over the images."""
+        return sum(evaluation.work for evaluation in self.evaluations)
 
-def train_and_measure(source: str, settings: Sequence[str], level: float | None) -> Row:
+    def work_to(self, level: float) -> int | None:
+        """Work up to the first evaluation that says `f ≤ level` and is right; `None` where there is none."""
+        work = 0
+        for evaluation in self.evaluations:
+            work += evaluation.work
+            if evaluation.value <= level and _exact(self.problem, evaluation) <= level:
+                return work
+        return None
+
+
+def train_and_measure(source: str, settings: Sequence[str] = ()) -> Training:
     """Train the recipe `source` in a new folder and measure the result exactly."""
     recipe = load_recipe(source, settings)
     if recipe.training is None:
@@ -65,26 +80,19 @@ def train_and_measure(source: str, settings: Sequence[str], level: float | None)
     problem = UpperLevel.pose(target, data, trainer.space, trainer.penalty)
     evaluations = [evaluation_of(entry) for entry in entries]
     best = min(evaluations, key=lambda e: abs(e.value - fitted.metrics["objective"]))
-    return Row(
-        name=source,
-        objective=_exact(problem, best),
-        evaluations=fitted.steps,
-        work=sum(e.work for e in evaluations),
-        products=sum(int(entry.get("hessian_products", 0)) for entry in entries),
-        work_to_level=None if level is None else _work_to(level, problem, evaluations),
-        seconds=seconds,
-    )
+    products = sum(int(entry.get("hessian_products", 0)) for entry in entries)
+    return Training(source, problem, evaluations, _exact(problem, best), fitted.steps, products, seconds)
 
 
-def table(rows: Sequence[Row], level: float | None) -> str:
-    """The rows as a Markdown table."""
+def table(rows: Sequence[Training], level: float | None) -> str:
+    """The trainings as a Markdown table."""
     reached = "" if level is None else f" iterations to f ≤ {level:g} |"
     head = f"| recipe | exact f | evaluations | lower-level iterations |{reached} Hessian products | CPU s |"
     lines = [head, "|" + "---|" * (head.count("|") - 1)]
     for row in rows:
-        to_level = "" if level is None else f" {_count(row.work_to_level)} |"
+        to_level = "" if level is None else f" {_count(row.work_to(level))} |"
         lines.append(
-            f"| {row.name} | {row.objective:.4f} | {row.evaluations} | {_count(row.work)} |{to_level} "
+            f"| {row.name} | {row.objective:.4f} | {row.count} | {_count(row.work)} |{to_level} "
             f"{_count(row.products)} | {row.seconds:.1f} |"
         )
     return "\n".join(lines)
@@ -93,30 +101,25 @@ def table(rows: Sequence[Row], level: float | None) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m wellposed_bilevel.comparison", description=__doc__)
     parser.add_argument("recipes", nargs="+", metavar="RECIPE")
-    parser.add_argument("--level", type=float)
+    levels = parser.add_mutually_exclusive_group()
+    levels.add_argument("--level", type=float, metavar="F")
+    levels.add_argument("--within", type=float, metavar="P")
     parser.add_argument("--set", dest="settings", action="append", default=[], metavar="KEY.PATH=VALUE")
     given = parser.parse_args(arguments)
     try:
-        rows = [train_and_measure(source, given.settings, given.level) for source in given.recipes]
+        rows = [train_and_measure(source, given.settings) for source in given.recipes]
     except WellposedError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
-    sys.stdout.write(table(rows, given.level) + "\n")
+    level = given.level
+    if given.within is not None:
+        level = (1 + given.within / 100) * min(row.objective for row in rows)
+    sys.stdout.write(table(rows, level) + "\n")
     return 0
 
 
 def _exact(problem: UpperLevel, evaluation: Evaluation) -> float:
     return problem.evaluate(evaluation.index, evaluation.point, _EXACT, None)[0].value
-
-
-def _work_to(level: float, problem: UpperLevel, evaluations: Sequence[Evaluation]) -> int | None:
-    """Work up to the first evaluation that says `f ≤ level` and is right."""
-    work = 0
-    for evaluation in evaluations:
-        work += evaluation.work
-        if evaluation.value <= level and _exact(problem, evaluation) <= level:
-            return work
-    return None
 
 
 def _count(value: int | None) -> str:

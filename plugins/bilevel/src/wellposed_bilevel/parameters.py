@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from wellposed import InputError, Iterative
 
@@ -16,6 +17,8 @@ from .rebuild import rebuilt, value_at
 Vector = NDArray[np.floating[Any]]
 #: The parts of a solver that parameters may stand in: what the lower-level objective is made of.
 _PARTS = ("regularizer", "fidelity")
+#: A power of ten and its inverse beyond this are no double precision numbers.
+_LARGEST_EXPONENT = 300.0
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,13 @@ class Parameter:
 
     def __post_init__(self) -> None:
         lower, upper = self.box
+        limit = _LARGEST_EXPONENT if self.scale == "log10" else float("inf")
+        if not (abs(lower) < limit and abs(upper) < limit):
+            raise InputError(
+                f"{self.path}: the ends of the box must be finite"
+                + (f" exponents of 10 below {limit:g}" if self.scale == "log10" else "")
+                + f"; got [{lower}, {upper}]"
+            )
         if not lower < upper:
             raise InputError(f"{self.path}: the box needs its lower end below its upper; got [{lower}, {upper}]")
         if not lower <= self.start <= upper:
@@ -87,10 +97,9 @@ class ParameterSpace:
         """Raise `InputError` unless every path leads to a number in `solver`."""
         for path in self.values(self.start):
             found = value_at(solver, path, "the solver")
-            try:
-                float(found)
-            except (TypeError, ValueError, RuntimeError):
-                raise InputError(f"{path} is a {type(found).__name__}, not a number that could be learned") from None
+            single = isinstance(found, Tensor) and found.numel() == 1 and not found.is_complex()
+            if not single and (isinstance(found, bool) or not isinstance(found, int | float)):
+                raise InputError(f"{path} is a {type(found).__name__}, not a number that could be learned")
 
     def parts(self, solver: Iterative, point: Vector) -> dict[str, Any]:
         """The parts of `solver` that hold parameters, built anew at `point`; the solver is not touched."""

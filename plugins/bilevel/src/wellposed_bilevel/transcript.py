@@ -51,7 +51,10 @@ class Transcript:
 
     def solution(self, index: int) -> Tensor:
         """The stored images of an evaluation."""
-        return safetensors.torch.load(self._file(index).read_bytes())["x"]
+        file = self._file(index)
+        if not file.exists():
+            raise InputError(f"{file} is gone, which this training goes on from; restore it, or choose another folder")
+        return safetensors.torch.load(file.read_bytes())["x"]
 
     def forget(self, index: int) -> None:
         """The images of an evaluation will not be asked for again."""
@@ -129,7 +132,10 @@ def _whole_lines(path: Path) -> list[dict[str, Any]]:
     if len(whole) < len(content):
         with path.open("r+b") as file:
             file.truncate(len(whole))
-    return [json.loads(line) for line in whole.splitlines()]
+    try:
+        return [json.loads(line) for line in whole.splitlines()]
+    except ValueError:
+        raise InputError(f"{path} is damaged; remove the folder to begin anew, or choose another one") from None
 
 
 def _finite(value: float) -> float | None:

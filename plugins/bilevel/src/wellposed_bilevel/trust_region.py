@@ -93,6 +93,16 @@ class LeastSquaresTrustRegion:
             return Ending.BUDGET
         return Ending.RADIUS
 
+    @property
+    def best(self) -> Evaluation:
+        """What was found: the centre, unless an evaluation that the budget did not let it weigh is surely lower."""
+        lowest = self.evaluator.best
+        assert lowest is not None, "a budget allows one evaluation"
+        if self.points is None:
+            return lowest
+        centre = self.points.with_best_centre(self.accuracy).centre
+        return lowest if self.accuracy.is_lower(lowest, centre) else centre
+
     def _first_set(self) -> InterpolationSet:
         demand = self.accuracy.model(self.radius)
         centre = self.evaluator.evaluate(self.start, demand)

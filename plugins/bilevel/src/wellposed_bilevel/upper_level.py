@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from wellposed.space import norm
 
 from .conditioning import ConditionPenalty
 from .evaluation import Evaluation
+from .fingerprint import described, fingerprint
 from .lower_level import Demand, solve_lower
 from .parameters import ParameterSpace, Vector
 
@@ -48,6 +49,11 @@ class UpperLevel:
         bare = next((s.name for s in samples if s.truth is None or s.measurement is None), None)
         if bare is not None:
             raise InputError(f"bilevel training needs truth and measurement of each sample; {bare} lacks one")
+        broken = next((s.name for s in samples if not (_finite(s.truth) and _finite(s.measurement))), None)
+        if broken is not None:
+            raise InputError(
+                f"truth or measurement of {broken} holds numbers that are not finite; leave it out or mend it"
+            )
         operator = samples[0].operator
         if operator is None or any(s.operator is not operator for s in samples):
             raise InputError("bilevel training solves all samples as one batch: they need one operator in common")
@@ -90,12 +96,19 @@ class UpperLevel:
         for part, built in self.space.parts(self.solver, point).items():
             setattr(self.solver, part, self._place(built))
 
-    def digest(self) -> str:
-        """A fingerprint of the training data."""
-        text = hashlib.sha256()
-        for tensor in (self.truth, self.measurement):
-            text.update(tensor.detach().cpu().contiguous().resolve_conj().numpy().tobytes())
-        return text.hexdigest()[:16]
+    def document(self) -> dict[str, Any]:
+        """Data and lower level as plain data, the learned parameters at their start: what a transcript belongs to."""
+        problem, solver = self.problem(self.space.start), self.solver
+        lower = (problem.fidelity, problem.regularizer, solver.iteration, solver.stop, solver.acceleration)
+        return {
+            "data": fingerprint((self.truth, self.measurement)),
+            "operator": described(self.operator),
+            "solver": [described(part) for part in lower],
+        }
 
     def _place(self, module: nn.Module) -> nn.Module:
         return module.to(device=self.measurement.device, dtype=self.measurement.dtype.to_real())
+
+
+def _finite(tensor: Tensor | None) -> bool:
+    return tensor is not None and bool(torch.isfinite(tensor).all())

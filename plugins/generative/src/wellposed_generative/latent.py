@@ -48,11 +48,11 @@ def backtrack(
     value: Tensor,
     step: Tensor,
     slope: Tensor,
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The first of `z + t·step`, `t = 1, ¼, …`, that is sufficiently better (Armijo), for each vector.
 
-    `attempt(z)` gives values and what belongs to them; returned are vectors, their belongings, and which have
-    moved. One that finds nothing better stays, with what it `carried`. Nocedal and Wright 2006, algorithm 3.1.
+    `attempt(z)` gives values and what belongs to them; returned are vectors, their belongings and values, and which
+    have moved. One that finds nothing better stays, with what it `carried`. Nocedal and Wright 2006, algorithm 3.1.
     """
     rounding = 4 * torch.finfo(z.dtype).eps * (1 + value.abs())
     length = torch.ones_like(value)
@@ -67,8 +67,9 @@ def backtrack(
         good = ~moved & (better <= value + _SUFFICIENT * length * slope + rounding)
         found = torch.where(good[:, None], tried, found)
         carried = torch.where(good.reshape(-1, *[1] * (carried.ndim - 1)), belongs, carried)
+        value = torch.where(good, better, value)
         moved, length = moved | good, length * _SHRINK
-    return found, carried, moved & ~still
+    return found, carried, value, moved & ~still
 
 
 def value_and_gradient(function: Callable[[Tensor], Tensor], z: Tensor) -> tuple[Tensor, Tensor]:
@@ -96,7 +97,7 @@ def minimise(function: Callable[[Tensor], Tensor], z: Tensor, steps: int) -> Ten
             with torch.no_grad():
                 return function(p), p
 
-        after, _, moved = backtrack(attempt, z, z, value, step, inner(step, gradient))
+        after, _, _, moved = backtrack(attempt, z, z, value, step, inner(step, gradient))
         value, slope = value_and_gradient(function, after)
         metric = updated_metric(metric, after - z, slope - gradient)
         z, gradient, active = after, slope, active & moved

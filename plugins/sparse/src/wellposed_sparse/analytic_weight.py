@@ -45,14 +45,15 @@ def dense_matrix(operator: LinearOperator, like: Tensor) -> Tensor:
 def analytic_weight(matrix: Tensor) -> Tensor:
     """`W` of least coherence `‖WᵀA‖_F` with `w_iᵀ a_i = 1`: `w_i = G a_i / (a_iᵀ G a_i)`, `G = (A Aᵀ)⁻¹`.
 
-    `matrix` is `A`, `(m, n)`, and so is `W`; the pseudo-inverse is taken where `A Aᵀ` has none. Computed in double
-    precision. Raises `InputError` where a column of `A` is zero.
+    `matrix` is `A`, `(m, n)`, and so is `W`; the pseudo-inverse is taken where `A Aᵀ` has none. `G A` is the transpose
+    of the pseudo-inverse of `A` and computed as such, in double precision: `A Aᵀ` would square the condition number,
+    and be huge for an operator that measures much more than it is given. Raises `InputError` where a column of `A`
+    is zero.
 
     Source: Liu, Chen, Wang and Yin 2019, ALISTA, equation 8 (the problem); the closed form by Lagrange multipliers.
     """
     a = matrix.double()
-    gram = a @ a.T
-    solved = torch.linalg.pinv(gram, rtol=max(a.shape) * torch.finfo(a.dtype).eps, hermitian=True) @ a
+    solved = torch.linalg.pinv(a).T
     scale = (a * solved).sum(0)
     if bool((scale <= math.sqrt(torch.finfo(a.dtype).tiny)).any()):
         index = int(scale.argmin())

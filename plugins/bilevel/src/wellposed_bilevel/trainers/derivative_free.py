@@ -66,9 +66,7 @@ class DerivativeFree(Trainer):
         evaluator = Evaluator(problem, transcript, self.budget, observer)
         method = LeastSquaresTrustRegion(evaluator, self.accuracy, self.region, self.space.start)
         ending = method.run()
-        best = method.points.centre if method.points is not None else evaluator.best
-        assert best is not None, "a budget allows one evaluation"
-        return finish(problem, evaluator, best, ending.name.lower())
+        return finish(problem, evaluator, method.best, ending.name.lower())
 
     def _settings(self, problem: UpperLevel) -> dict[str, Any]:
         return {
@@ -77,5 +75,5 @@ class DerivativeFree(Trainer):
             "accuracy": {"kind": type(self.accuracy).__name__, **asdict(self.accuracy)},
             "penalty": None if self.penalty is None else asdict(self.penalty),
             "region": asdict(self.region),
-            "data": problem.digest(),
+            **problem.document(),
         }

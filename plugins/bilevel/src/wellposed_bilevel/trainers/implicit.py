@@ -97,10 +97,12 @@ class ImplicitGradient(Trainer):
         bounds = [(0.0, 1.0)] * self.space.dimension
         options = {"maxiter": 10 * self.budget.evaluations, "maxfun": 10 * self.budget.evaluations}
         try:
-            minimize(value_and_gradient, self.space.start, method="L-BFGS-B", jac=True, bounds=bounds, options=options)
+            found = minimize(
+                value_and_gradient, self.space.start, method="L-BFGS-B", jac=True, bounds=bounds, options=options
+            )
         except BudgetSpent:
             return "budget"
-        return "converged"
+        return "converged" if found.success else "line search failed"
 
     def _settings(self, problem: UpperLevel) -> dict[str, Any]:
         return {
@@ -109,5 +111,5 @@ class ImplicitGradient(Trainer):
             "accuracy": asdict(self.accuracy),
             "linear solver": {"tolerance": self.linear_tolerance, "limit": self.linear_limit},
             "penalty": None if self.penalty is None else asdict(self.penalty),
-            "data": problem.digest(),
+            **problem.document(),
         }

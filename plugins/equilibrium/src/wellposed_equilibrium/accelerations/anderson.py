@@ -54,7 +54,7 @@ class Anderson(Acceleration):
         x, g = state.flatten(), value.flatten()
         f = g - x
         residual = torch.linalg.vector_norm(f.detach(), dim=1)
-        restart = ~(residual <= self.safeguard * memory.best)
+        restart = ~((residual <= self.safeguard * memory.best) & torch.isfinite(residual))
         fill = torch.where(restart, 0, (memory.fill + 1).clamp_max(self.memory))
         dx = torch.cat([(x - memory.x)[:, None], memory.dx[:, :-1]], dim=1)
         df = torch.cat([(f - memory.f)[:, None], memory.df[:, :-1]], dim=1)
@@ -64,15 +64,19 @@ class Anderson(Acceleration):
         return value.unflatten(x + step), AndersonMemory(dx, df, x, f, fill, best)
 
     def _coefficients(self, df: Tensor, f: Tensor, fill: Tensor) -> Tensor:
-        """γ of each sample; slots of the window that hold nothing yet get zero."""
+        """γ of each sample; slots of the window that hold nothing yet get zero.
+
+        Products of differences are sums of squares, which single precision has no room for. A sample that is no
+        longer finite has forgotten its window, so it spoils no product and takes no other sample with it.
+        """
         used = torch.arange(self.memory, device=f.device)[None] < fill[:, None]
-        df = df * used[..., None]
-        gram = torch.einsum("bmn,bkn->bmk", df, df).double()
-        right = torch.einsum("bmn,bn->bm", df, f).double()
-        diagonal = torch.diagonal(gram, dim1=1, dim2=2)
-        scale = diagonal.sum(1) / fill.clamp_min(1)
-        floor = torch.finfo(f.dtype).tiny
-        ridge = (self.regularization * scale).clamp_min(floor)[:, None] + (~used) * scale.clamp_min(1.0)[:, None]
+        df = torch.where(used[..., None], df, 0.0).double()
+        gram = torch.einsum("bmn,bkn->bmk", df, df)
+        right = torch.einsum("bmn,bn->bm", df, f.double())
+        scale = torch.diagonal(gram, dim1=1, dim2=2).sum(1) / fill.clamp_min(1)
+        scale = torch.where(scale > 0, scale, 1.0)[:, None]
+        # Empty slots get the scale of the others, or the cut of the pseudo-inverse would depend on the problem's unit.
+        ridge = torch.where(used, self.regularization, 1.0) * scale
         inverse = torch.linalg.pinv(gram + torch.diag_embed(ridge), hermitian=True, rtol=1e-15)
         gamma = torch.einsum("bmk,bk->bm", inverse, right)
         return torch.where(used, gamma, 0.0).to(f.dtype)

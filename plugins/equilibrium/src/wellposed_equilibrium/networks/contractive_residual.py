@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from wellposed import InputError, Network
+from wellposed.precision import exact
 
 from .convolution_norm import squared_norm_bound
 
@@ -22,7 +23,8 @@ class ContractiveResidual(Network):
     Huber functions of filter responses, and `‖W‖` is certified from above. What holds, for images of every
     size and any weights: each layer, and so the whole with `contraction` c = 1, is averaged
     (nonexpansive; iterated it converges if it has a fixed point), and with c < 1 the whole is a contraction
-    with factor `lipschitz` = c. Rounding aside, this is a theorem and no estimate.
+    with factor `lipschitz` = c. Rounding aside, this is a theorem and no estimate; so under autocast it works in
+    full precision, in which alone its fixed points are found.
 
     Args:
         layers: number of layers K.
@@ -83,6 +85,7 @@ class ContractiveResidual(Network):
         """The certified Lipschitz constant."""
         return self.contraction
 
+    @exact
     def forward(self, x: Tensor) -> Tensor:
         """The network's image of `x`."""
         self._check(x)
@@ -107,13 +110,33 @@ class PotentialStep(nn.Module):
         self.filters = nn.Parameter(filters)
         self.log_threshold = nn.Parameter(torch.full((len(filters),), threshold).log())
         self.strength = nn.Parameter(torch.zeros(()))
+        self._kept: tuple[Tensor, Tensor] | None = None
 
     def forward(self, x: Tensor) -> Tensor:
-        w = self.filters - self.filters.mean(dim=(1, 2, 3), keepdim=True)
-        w = w * squared_norm_bound(w).rsqrt()
+        w = self._unit_filters()
         limit = self.log_threshold.exp()[:, None, None]
         clipped = torch.clamp(functional.conv2d(x, w), -limit, limit)
         # The adjoint as one matrix product: a transposed convolution to one channel takes twice the time on CPUs.
         patches = w.flatten(1).mT @ clipped.flatten(2)
         back = functional.fold(patches, x.shape[2:], w.shape[2:])
         return x - 2 * torch.sigmoid(self.strength) * back
+
+    def _unit_filters(self) -> Tensor:
+        """`W/‖W‖`, which a fixed point asks for at every step; without a tape it is kept until the filters change."""
+        filters = self.filters
+        if torch.is_grad_enabled() or not isinstance(filters, nn.Parameter):  # or it stands for one (torch.func)
+            return _unit(filters)
+        if self._kept is None or not _same(self._kept[0], filters):
+            with torch.inference_mode(False), torch.no_grad():
+                self._kept = filters.clone(), _unit(filters)
+        return self._kept[1]
+
+
+def _unit(filters: Tensor) -> Tensor:
+    w = filters - filters.mean(dim=(1, 2, 3), keepdim=True)
+    return w * squared_norm_bound(w).rsqrt()
+
+
+def _same(a: Tensor, b: Tensor) -> bool:
+    """By value: not every change of a parameter counts up its version."""
+    return a.dtype == b.dtype and a.device == b.device and torch.equal(a, b)

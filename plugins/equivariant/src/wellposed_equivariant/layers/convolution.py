@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from wellposed.errors import InputError
+
 #: How an image goes on beyond its edges. All of them turn with the image.
 Padding = Literal["zeros", "reflect", "replicate", "circular"]
 
@@ -77,4 +79,9 @@ def convolved(x: Tensor, kernel: Tensor, bias: Tensor, padding_mode: Padding) ->
     margin = kernel.shape[-1] // 2
     if padding_mode == "zeros":
         return functional.conv2d(x, kernel, bias, padding=margin)
+    if padding_mode == "reflect" and min(x.shape[2:]) <= margin:
+        raise InputError(
+            f"an image of {x.shape[2]} × {x.shape[3]} pixels cannot be reflected {margin} pixels beyond its edges; "
+            f"take the padding_mode 'replicate' or a smaller kernel_size"
+        )
     return functional.conv2d(functional.pad(x, [margin] * 4, mode=padding_mode), kernel, bias)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..layers.convolution import Padding
-from ..layers.family import BuiltIn
+from ..layers.family import BuiltIn, Steerable
 from ..steerable.group import Cyclic
 from .proximal import ProximalNetwork
 
@@ -30,6 +30,8 @@ class CyclicProximal(ProximalNetwork):
     """
 
     source = "Celledoni et al. 2021, Inverse Problems 37:085006; Weiler & Cesa 2019, arXiv:1911.08251 (layers)"
+    #: What computes the convolutions.
+    back_end: type[Steerable] = BuiltIn
 
     def __init__(
         self,
@@ -42,7 +44,7 @@ class CyclicProximal(ProximalNetwork):
         padding_mode: Padding = "replicate",
         seed: int = 0,
     ) -> None:
-        family = BuiltIn(Cyclic(order), fields, kernel_size, padding_mode)
+        family = self.back_end(Cyclic(order), fields, kernel_size, padding_mode)
         super().__init__(family, in_channels, out_channels, blocks, seed)
 
     @classmethod

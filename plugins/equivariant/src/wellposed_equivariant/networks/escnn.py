@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from ..escnn_loader import escnn_is_installed
-from ..layers.convolution import Padding
 from ..layers.escnn import EscnnBackEnd
-from ..steerable.group import Cyclic
-from .proximal import ProximalNetwork
+from .cyclic import CyclicProximal
 
 
-class EscnnProximal(ProximalNetwork):
+class EscnnProximal(CyclicProximal):
     """The network `cyclic-proximal-network` computed by escnn: same arguments, same weights, same images.
 
     `P = project ∘ (z ↦ z + σ(K z)) ∘ σ ∘ lift`, `(B, in_channels, H, W) → (B, out_channels, H, W)`, with
@@ -30,20 +28,7 @@ class EscnnProximal(ProximalNetwork):
     """
 
     source = "Cesa, Lang & Weiler 2022, A program to build E(N)-equivariant steerable CNNs, ICLR (escnn 1.0.11)"
-
-    def __init__(
-        self,
-        in_channels: int = 1,
-        out_channels: int = 1,
-        order: int = 4,
-        fields: int = 24,
-        blocks: int = 1,
-        kernel_size: int = 3,
-        padding_mode: Padding = "replicate",
-        seed: int = 0,
-    ) -> None:
-        family = EscnnBackEnd(Cyclic(order), fields, kernel_size, padding_mode)
-        super().__init__(family, in_channels, out_channels, blocks, seed)
+    back_end = EscnnBackEnd
 
     @classmethod
     def examples(cls) -> tuple[dict, ...]:

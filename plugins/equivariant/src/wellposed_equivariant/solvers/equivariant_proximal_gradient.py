@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from wellposed.errors import CompositionError
-from wellposed.fidelity import Fidelity
-from wellposed.solver import Solver
 
 from ..networks.cyclic import CyclicProximal
 from ..networks.proximal import ProximalNetwork
@@ -36,24 +34,6 @@ class EquivariantProximalGradient(LearnedProximalGradient):
     than 1 step or 0 memories.
     """
 
-    def __init__(
-        self,
-        steps: int = 8,
-        memory: int = 5,
-        image_channels: int = 1,
-        network: ProximalNetwork | None = None,
-        fidelity: Fidelity | None = None,
-        init: Solver | None = None,
-        checkpoint: bool = False,
-        seed: int = 0,
-    ) -> None:
-        if network is not None and not network.family.symmetric:
-            raise CompositionError(
-                "equivariant-proximal-gradient takes networks that commute with a group, such as "
-                "cyclic-proximal-network; with ordinary ones it is 'learned-proximal-gradient'"
-            )
-        super().__init__(steps, memory, image_channels, network, fidelity, init, checkpoint, seed)
-
     @classmethod
     def examples(cls) -> tuple[dict, ...]:
         small = {"use": "cyclic-proximal-network", "fields": 2}
@@ -63,5 +43,12 @@ class EquivariantProximalGradient(LearnedProximalGradient):
         )
 
     @classmethod
-    def default_network(cls) -> ProximalNetwork:
-        return CyclicProximal()
+    def pattern(cls, network: ProximalNetwork | None) -> ProximalNetwork:
+        if network is None:
+            return CyclicProximal()
+        if not network.family.symmetric:
+            raise CompositionError(
+                "equivariant-proximal-gradient takes networks that commute with a group, such as "
+                "cyclic-proximal-network; with ordinary ones it is 'learned-proximal-gradient'"
+            )
+        return network

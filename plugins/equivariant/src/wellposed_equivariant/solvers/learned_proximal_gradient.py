@@ -51,7 +51,7 @@ class LearnedProximalGradient(Iterative):
         for name, value, least in (("steps", steps, 1), ("memory", memory, 0), ("image_channels", image_channels, 1)):
             if value < least:
                 raise InputError(f"{type(self).__name__} needs {name} ≥ {least}; {value} was given")
-        pattern = self.default_network() if network is None else network
+        pattern = self.pattern(network)
         inputs, outputs = 2 * image_channels + memory, image_channels + memory
         networks = [pattern.like(inputs, outputs, seed * steps + k) for k in range(steps)]
         super().__init__(
@@ -70,9 +70,9 @@ class LearnedProximalGradient(Iterative):
         return ({"steps": 3, "network": small}, {"steps": 2, "memory": 0, "network": small, "checkpoint": True})
 
     @classmethod
-    def default_network(cls) -> ProximalNetwork:
-        """The make of the networks where none is given."""
-        return OrdinaryProximal()
+    def pattern(cls, network: ProximalNetwork | None) -> ProximalNetwork:
+        """The network that the `P_k` are like: the given one, or this solver's default."""
+        return OrdinaryProximal() if network is None else network
 
     def export(self) -> LearnedProximalGradient:
         """The same solver with ordinary convolutions: as fast as its twin, and loaded as `learned-proximal-gradient`.
@@ -89,6 +89,7 @@ class LearnedProximalGradient(Iterative):
             network=networks[0],
             fidelity=None if isinstance(self.fidelity, Unstated) else copy.deepcopy(self.fidelity),
             init=copy.deepcopy(self.start),
+            checkpoint=isinstance(self.gradient, Unrolled) and self.gradient.checkpoint,
         )
         plain.iteration = LearnedProximalGradientSteps(networks, steps.image_channels, steps.memory)
         return plain.train(self.training)

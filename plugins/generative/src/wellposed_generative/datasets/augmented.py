@@ -95,7 +95,11 @@ class Augmented(Dataset):
             angle, size = math.radians(self.rotation * u[0]), 1 / (1 + self.scale * u[1])
             mirror = -1.0 if self.flip and u[2] < 0 else 1.0
             c, s = size * math.cos(angle), size * math.sin(angle)
-            theta = [[mirror * c, -mirror * s, 2 * self.shift * u[3]], [s, c, 2 * self.shift * u[4]]]
+            aspect = out.shape[1] / out.shape[2]  # the grid measures each side from -1 to 1
+            theta = [
+                [mirror * c, -mirror * s * aspect, 2 * self.shift * u[3]],
+                [s / aspect, c, 2 * self.shift * u[4]],
+            ]
             grid = functional.affine_grid(torch.tensor([theta], dtype=out.dtype), [1, *out.shape], align_corners=False)
             out = functional.grid_sample(out[None], grid, align_corners=False)[0]
         if self.size is not None:

@@ -32,6 +32,12 @@ class Factor:
     cross: Tensor | None = None
     radius: int = 0
 
+    def detach(self) -> Factor:
+        """The same factor without a graph."""
+        cross = None if self.cross is None else self.cross.detach()
+        neighbours = None if self.neighbours is None else self.neighbours.detach()
+        return Factor(self.log_diagonal.detach(), neighbours, cross, self.radius)
+
     @cached_property
     def diagonal(self) -> Tensor:
         return self.log_diagonal.exp()

@@ -16,8 +16,9 @@ from wellposed.regularizer import Regularizer, Weighted
 from wellposed.space import inner, per_sample
 from wellposed.state import State, bookkeeping, derived
 
+from ..gaussian.gaussian import Gaussian
 from ..images import as_channels, from_channels
-from ..latent import backtrack, direction, first_metric, updated_metric, value_and_gradient
+from ..latent import backtrack, direction, first_metric, updated_metric
 from ..regularizers.generative_gaussian import GenerativeGaussian
 from .quadratic import data_curvature, data_slope
 
@@ -117,7 +118,8 @@ class VariableProjection(Iteration[Joint]):
         metric = first_metric(latent.flatten(0, 1)).unflatten(0, latent.shape[:2])
         many = _repeated(problem, self.starts)
         with torch.no_grad():
-            objective = self._objective(many, image.flatten(0, 1), latent.flatten(0, 1))
+            z = latent.flatten(0, 1)
+            objective = self._objective(many, image.flatten(0, 1), z, model.given(z))
         zero = torch.zeros_like(latent)
         return Joint(image, latent, metric, latent, zero, objective.unflatten(0, latent.shape[:2]))
 
@@ -127,19 +129,25 @@ class VariableProjection(Iteration[Joint]):
         image, z, metric, before, slope = (
             t.flatten(0, 1) for t in (state.image, state.latent, state.metric, state.before, state.slope)
         )
+        model = _parts(problem.regularizer)[0].model
+        with torch.enable_grad():
+            point = z.detach().requires_grad_()
+            here = model.given(point)
         with torch.no_grad():
-            image = self._image_step(many, image, z)  # of use where no step in z is found
-        value, gradient = value_and_gradient(lambda p: self._objective(many, image, p), z)
+            image = self._image_step(many, image, here.detach())  # of use where no step in z is found
+        with torch.enable_grad():
+            value = self._objective(many, image, point, here)
+            (gradient,) = torch.autograd.grad(value.sum(), point)
         metric = updated_metric(metric, z - before, gradient - slope)
         move = direction(metric, gradient)
 
         def attempt(p: Tensor) -> tuple[Tensor, Tensor]:
-            follows = self._image_step(many, image, p)
-            return self._objective(many, follows, p), follows
+            there = model.given(p)
+            follows = self._image_step(many, image, there)
+            return self._objective(many, follows, p, there), follows
 
         with torch.no_grad():
-            after, image, moved = backtrack(attempt, z, image, value, move, inner(move, gradient))
-            objective = self._objective(many, image, after)
+            after, image, objective, moved = backtrack(attempt, z, image, value.detach(), move, inner(move, gradient))
             metric = torch.where(moved[:, None, None], metric, 1e-2 * first_metric(z))
         parts = (image, after, metric, z, gradient, objective)
         return Joint(*(t.unflatten(0, size) for t in parts))
@@ -148,26 +156,25 @@ class VariableProjection(Iteration[Joint]):
         best = torch.nan_to_num(state.objective, nan=torch.inf).argmin(1)
         return state.image[torch.arange(len(best), device=best.device), best]
 
-    def _image_step(self, problem: Problem, x: Tensor, z: Tensor) -> Tensor:
-        """Conjugate gradients on the quadratic in the image, from `x`."""
-        regularizer, weight = _parts(problem.regularizer)
+    def _image_step(self, problem: Problem, x: Tensor, gaussian: Gaussian) -> Tensor:
+        """Conjugate gradients on the quadratic in the image, from `x`, for the model's `gaussian` at a `z`."""
+        _, weight = _parts(problem.regularizer)
         operator, curvature = problem.operator, data_curvature(self, problem)
         assert isinstance(operator, LinearOperator)  # checked before the first step
-        factor, mean = regularizer.model.factor(z), regularizer.model.mean(z)
 
         def penalty(v: Tensor) -> Tensor:
-            return weight * from_channels(factor.precision(as_channels(v)), v)
+            return weight * from_channels(gaussian.factor.precision(as_channels(v)), v)
 
         def apply(v: Tensor) -> Tensor:
             return per_sample(curvature, v) * operator.gram(v) + penalty(v)
 
-        rhs = penalty(from_channels(mean, x)) - operator.adjoint(data_slope(problem))
+        rhs = penalty(from_channels(gaussian.mean, x)) - operator.adjoint(data_slope(problem))
         return conjugate_gradient(apply, rhs, start=x, limit=self.image_steps)
 
     @staticmethod
-    def _objective(problem: Problem, x: Tensor, z: Tensor) -> Tensor:
+    def _objective(problem: Problem, x: Tensor, z: Tensor, gaussian: Gaussian) -> Tensor:
         regularizer, weight = _parts(problem.regularizer)
-        return problem.data_value(x) + weight * regularizer.joint(as_channels(x), z)
+        return problem.data_value(x) + weight * regularizer.beside(gaussian, as_channels(x), z)
 
 
 def _parts(regularizer: Regularizer) -> tuple[GenerativeGaussian, float | Tensor]:

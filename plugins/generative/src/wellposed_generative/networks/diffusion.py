@@ -26,7 +26,8 @@ class Diffusion(DiffusionPrior):
         channels: of the images; 2 for the real and imaginary part of complex ones.
         widths: channels at each resolution.
         layers: residual blocks at each resolution.
-        steps: length of the noise schedule.
+        steps: length of the noise schedule, at least 20. The linear ones rise by `1000/steps` as fast as the usual
+            one of 1000 steps, so that nothing but noise is left at the end of each.
         schedule: of β: `linear`, `scaled_linear` or `squaredcos_cap_v2`, the names of diffusers.
         center: images are `center + scale·u`, with `u` between −1 and 1 for the defaults and images in [0, 1].
         scale: see `center`.
@@ -55,8 +56,7 @@ class Diffusion(DiffusionPrior):
         seed: int = 0,
     ) -> None:
         diffusers = _diffusers()
-        scheduler = diffusers.DDPMScheduler(num_train_timesteps=steps, beta_schedule=schedule)
-        super().__init__(shape, channels, scheduler.alphas_cumprod.double(), center, scale, noise_level)
+        super().__init__(shape, channels, _alphas(diffusers, steps, schedule), center, scale, noise_level)
         if pretrained is None:
             _check_widths(widths, shape)
             with seeded(seed):
@@ -86,6 +86,17 @@ def _diffusers() -> Any:
     return diffusers
 
 
+def _alphas(diffusers: Any, steps: int, schedule: str) -> Tensor:
+    """ᾱ of diffusers' schedule of that name, begun and ended with the same amount of noise whatever its length."""
+    if steps < 20:
+        raise InputError(f"a diffusion model needs at least 20 steps; {steps} was given")
+    pace = 1000 / steps
+    scheduler = diffusers.DDPMScheduler(
+        num_train_timesteps=steps, beta_schedule=schedule, beta_start=1e-4 * pace, beta_end=min(0.02 * pace, 0.999)
+    )
+    return scheduler.alphas_cumprod.double()
+
+
 def _network(diffusers: Any, shape: tuple[int, int], channels: int, widths: tuple[int, ...], layers: int) -> nn.Module:
     groups = next(n for n in (8, 4, 2, 1) if all(width % n == 0 for width in widths))
     return diffusers.UNet2DModel(
@@ -112,6 +123,11 @@ def _read(diffusers: Any, folder: str, channels: int) -> nn.Module:
     if network.config.in_channels != channels:
         raise InputError(
             f"the model in {folder} is of {network.config.in_channels} channels; channels={channels} was given"
+        )
+    if network.config.out_channels != channels:
+        raise InputError(
+            f"the model in {folder} gives {network.config.out_channels} channels for {channels}: one that learns the "
+            f"variance beside the noise does not fit"
         )
     return network
 

@@ -11,6 +11,7 @@ from wellposed.seeding import seeded
 from wellposed.space import Space
 
 from ..gaussian.factor import Factor
+from ..gaussian.gaussian import Gaussian
 from .covariance import Covariance
 from .sparse_cholesky import SparseCholesky
 
@@ -100,6 +101,10 @@ class VaeCovariance(Network):
         if self.covariance_decoder is None:
             return self.covariance.factor(z.new_zeros((len(z), 0, *self.domain.shape[1:])))
         return self.covariance.factor(self.covariance_decoder(z))
+
+    def given(self, z: Tensor) -> Gaussian:
+        """`p(u|z)`."""
+        return Gaussian(self.mean(z), self.factor(z))
 
     def sample(self, count: int, generator: torch.Generator) -> Tensor:
         """`count` images of the model: `z ~ N(0, I)`, `u ~ p(u|z)`."""

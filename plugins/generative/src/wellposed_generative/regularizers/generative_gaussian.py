@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from wellposed.errors import InputError, ShapeError
 from wellposed.regularizer import Regularizer
 
+from ..gaussian.gaussian import Gaussian
 from ..images import as_channels, from_channels
 from ..latent import minimise
 from ..networks.vae_covariance import VaeCovariance
@@ -20,8 +22,9 @@ class GenerativeGaussian(Regularizer):
 
     Value and gradient (`L Lᵀ(u − μ)` at the minimising `z`, by the envelope theorem) search `z` by BFGS from the
     encoder's guess: a local minimum. They are exact for it, but cost dozens of passes through the decoder; the
-    iteration `variable-projection` moves `u` and `z` together instead, from several starts. The model's parameters
-    get the gradient for a fixed `z`.
+    iteration `variable-projection` moves `u` and `z` together instead, from several starts. Differentiated by the
+    image, the gradient knows how `z` follows it (implicit function theorem); the value is differentiated once. The
+    model's parameters get the gradient for a fixed `z`.
 
     Args:
         model: the `vae-covariance`, trained.
@@ -55,8 +58,11 @@ class GenerativeGaussian(Regularizer):
 
     def joint(self, u: Tensor, z: Tensor) -> Tensor:
         """`½‖L(z)ᵀ(u − μ(z))‖² − Σ l(z) + ω/2 ‖z‖²`, shape `(B,)`; `u` with real channels."""
-        energy = self.model.factor(z).energy(u - self.model.mean(z))
-        return energy + 0.5 * self.latent_weight * z.square().sum(1)
+        return self.beside(self.model.given(z), u, z)
+
+    def beside(self, gaussian: Gaussian, u: Tensor, z: Tensor) -> Tensor:
+        """`joint(u, z)` where the model's `gaussian` at `z` is there already."""
+        return gaussian.energy(u) + 0.5 * self.latent_weight * z.square().sum(1)
 
     def latent(self, u: Tensor) -> Tensor:
         """The minimising `z` that is found from the encoder's guess, without a graph; `u` with real channels."""
@@ -82,4 +88,14 @@ class GenerativeGaussian(Regularizer):
     def grad(self, x: Tensor) -> Tensor:
         u = self.channels(x)
         z = self.latent(u)
-        return from_channels(self.model.factor(z).precision(u - self.model.mean(z)), x)
+        if torch.is_grad_enabled() and u.requires_grad:
+            z = self._following(u, z)
+        return from_channels(self.model.given(z).slope(u), x)
+
+    def _following(self, u: Tensor, z: Tensor) -> Tensor:
+        """`z` with its derivative by the image: that of a Newton step from it, `−(∂²_z J)⁻¹ ∂_u ∂_z J`."""
+        point = z.detach().requires_grad_()
+        (slope,) = torch.autograd.grad(self.joint(u, point).sum(), point, create_graph=True)
+        rows = [torch.autograd.grad(part.sum(), point, retain_graph=True)[0] for part in slope.unbind(1)]
+        step = torch.einsum("nij,nj->ni", torch.linalg.pinv(torch.stack(rows, 1), hermitian=True), slope)
+        return z - (step - step.detach())

@@ -107,7 +107,9 @@ class Score(Course[Tensor]):
         return [self.cosine.of_step(step)]
 
     def load(self, data: Dataset, indices: Sequence[int], device: torch.device) -> Tensor:
-        return load_images(data, indices, next(self.prior.parameters()))
+        images = load_images(data, indices, next(self.prior.parameters()))
+        self.prior.domain.check(images, "the diffusion model", "images")
+        return images
 
     def loss(self, loaded: Tensor, step: int) -> dict[str, Tensor]:
         u = self.prior.scaled(loaded)

@@ -57,7 +57,8 @@ class AnalyticLayers(ShrinkageLayers):
         assert isinstance(operator, LinearOperator)  # checked before the first step
 
         def compute() -> Tensor:
-            with torch.no_grad():
+            # It is kept, so it must be fit for training even where inference asks for it first.
+            with torch.inference_mode(False), torch.no_grad():
                 return analytic_weight(dense_matrix(operator, like))
 
         return self.memo.get(operator, ("analytic weight", placement(like)), compute)

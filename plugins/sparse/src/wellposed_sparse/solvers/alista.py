@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from wellposed.errors import InputError
 from wellposed.fidelity import Unstated
 from wellposed.gradient import Unrolled
@@ -54,10 +56,14 @@ class ALISTA(Iterative):
             if not 0 <= value <= 100:
                 raise InputError(f"alista needs {name} from 0 to 100 percent; {value} was given")
         for name, value in (("threshold", threshold), ("threshold_ratio", threshold_ratio)):
-            if not value > 0:
+            if not 0 < value < math.inf:
                 raise InputError(f"alista needs {name} > 0; {value} was given")
+        if not math.isfinite(step):
+            raise InputError(f"alista needs a finite step; {step} was given")
         fractions = [min(support * k, max_support) / 100 for k in range(1, layers + 1)]
         thresholds = [threshold * threshold_ratio**k for k in range(layers)]
+        if thresholds[-1] == 0:
+            raise InputError(f"the last of {layers} thresholds would be zero; alista needs a larger threshold_ratio")
         iteration = AnalyticLayers(fractions, step, thresholds)
         super().__init__(iteration, Unstated(), stop=Stop(layers), gradient=Unrolled())
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from wellposed.dataset import Dataset
 from wellposed.errors import CompositionError, InputError
 from wellposed.operator import Operator
+from wellposed.precision import exact
 from wellposed.problem import Problem
 from wellposed.solver import DirectSolver
 
@@ -51,6 +52,7 @@ class BlockwiseLinear(DirectSolver):
     def check(self, problem: Problem) -> None:
         self._check(problem.operator)
 
+    @exact
     def forward(self, y: Tensor, operator: Operator) -> Tensor:
         self._check(operator)
         operator.check_range(y)

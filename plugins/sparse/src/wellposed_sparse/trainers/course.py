@@ -23,8 +23,11 @@ class LayerByLayer(Course[list[Batch]]):
         assert isinstance(target.iteration, Layered)
         self.target, self.metrics = target, metrics
         self.settings, self.measures = stages.document(), [metric_name(m) for m in metrics]
-        self._loss, self._stages, self._layers = loss, stages, target.iteration.layer_parameters()
-        self._solver = target
+        self._loss, self._stages, self._solver = loss, stages, target
+        self._layers = target.iteration.layer_parameters()
+        known = {id(p) for layer in self._layers for p in layer}
+        # What no layer brings (a learned start) works before the first one, and learns with it.
+        self._layers[0] = [*self._layers[0], *(p for p in target.parameters() if id(p) not in known)]
         self._held: _Held | None = None
         self._newest: tuple[int, Solver] = (-1, target)
 

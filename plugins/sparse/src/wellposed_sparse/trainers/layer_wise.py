@@ -31,7 +31,8 @@ class LayerWise(Trainer):
     `accelerate launch`, and writes `checkpoint.safetensors` and `metrics.jsonl` into its folder. Samples are kept in
     memory once they were read.
 
-    The target is a solver whose iteration has `layer_parameters()`, such as `alista`.
+    The target is a solver whose iteration has `layer_parameters()`, such as `alista`. What it learns beside these, as
+    in a learned start, learns with the first layer.
 
     Args:
         stage_steps: steps of each stage of each layer.
@@ -112,7 +113,7 @@ class LayerWise(Trainer):
                 f"the trainer 'layer-wise' trains solvers with layers, such as alista; {type(target).__name__} has none"
             )
         layers = target.iteration.layer_parameters()
-        if not any(p.requires_grad for layer in layers for p in layer):
+        if not any(p.requires_grad for p in target.parameters()):
             raise InputError(f"{type(target).__name__} has nothing to learn: none of its parameters is trainable")
         pace = self._pace(self.stages.steps_per_layer * len(layers))
         course = LayerByLayer(target, self.loss, self.metrics, self.stages)

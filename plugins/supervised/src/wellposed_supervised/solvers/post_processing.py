@@ -38,7 +38,8 @@ class PostProcessing(DirectSolver):
 
     def check(self, problem: Problem) -> None:
         if self.initial is not None:
-            self.initial.check(problem)
+            # It solves a problem of its own, with its fidelity and regularizer.
+            self.initial.check(self.initial.pose(problem.measurement, problem.operator))
         elif not isinstance(problem.operator, LinearOperator):
             raise CompositionError(
                 f"{type(problem.operator).__name__} is not linear and has no direct inversion; give post-processing "

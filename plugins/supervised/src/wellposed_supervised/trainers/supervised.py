@@ -49,8 +49,8 @@ class Supervised(Trainer):
         log_every: steps between two lines of `metrics.jsonl`, and two messages to the observer.
         seed: of the order of the samples and the random numbers of the steps (dropout).
 
-    Raises `InputError` for settings that make no training, for samples without image or measurement, for a
-    checkpoint that is damaged or of other settings, and where loss or gradient are no longer finite.
+    Raises `InputError` for settings that make no training, samples without image or measurement, and a checkpoint
+    that is damaged or of other settings; `SolveFailed` where it diverges.
     """
 
     source = "Kingma & Ba 2015, arXiv:1412.6980 (Adam); Loshchilov & Hutter 2017, arXiv:1608.03983, eq. 5 (cosine)"
