@@ -214,6 +214,7 @@ def test_a_batch_of_none_has_measurements_of_none() -> None:
     operator = Picky(normal(5, 4))
     nothing = torch.zeros(0, 4, dtype=torch.float64, requires_grad=True)
     assert operator(nothing).shape == (0, 5)
-    assert operator.adjoint(torch.zeros(0, 5)).shape == (0, 4)
+    assert operator.adjoint(torch.zeros(0, 5, dtype=torch.float64)).shape == (0, 4)
     assert operator.gram(nothing).dtype == torch.float64
-    assert SaturatingOperator()(SaturatingOperator().domain.zeros(0)).shape[0] == 0
+    curved = SaturatingOperator(normal(5, 4), (1, 2, 2))
+    assert curved(torch.zeros(0, 1, 2, 2, dtype=torch.float64)).shape == (0, 5)

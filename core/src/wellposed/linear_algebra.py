@@ -186,3 +186,9 @@ def _random_start(operator: LinearOperator) -> Tensor:
 def _ratio(numerator: Tensor, denominator: Tensor, where: Tensor) -> Tensor:
     """The quotient `where` it is asked for and 0 elsewhere, also in its derivative."""
     return torch.where(where, numerator / torch.where(where, denominator, 1.0), 0.0)
+
+
+def inverse_norm(operator: LinearOperator) -> float:
+    """`1/‖A‖`, which scales an operator to norm 1; 1 for the zero operator, which no factor changes."""
+    norm = operator.norm()
+    return 1.0 / norm if norm > 0 else 1.0

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from .acceleration import Acceleration, NoAcceleration
 from .dataset import Dataset
 from .driver import Monitor, check_composition, solve
-from .errors import CompositionError
+from .errors import CompositionError, InputError
 from .fidelity import Fidelity, Unstated
 from .gradient import Gradient, NoGradient, Unrolled
 from .interface import Component
@@ -58,6 +58,7 @@ class Solver(Component, nn.Module):
 
         Trainers call this one: some networks are asked for more than good images.
         """
+        self.check_precision(y)
         return self(y, operator), None
 
     def prepare(self, data: Dataset) -> None:
@@ -66,6 +67,16 @@ class Solver(Component, nn.Module):
         A trainer calls it once, before the first step of a new training and not when it goes on with one: what
         was fitted is part of the weights.
         """
+
+    def check_precision(self, y: Tensor) -> None:
+        """Raise `InputError` where measurements are not on the device and in the precision of the learned weights."""
+        weight = next((p for p in self.parameters() if p.ndim > 1), None)
+        if weight is None or (weight.device, weight.dtype.to_real()) == (y.device, y.dtype.to_real()):
+            return
+        raise InputError(
+            f"{type(self).__name__} has {weight.dtype} weights on {weight.device} and got {y.dtype} measurements on "
+            f"{y.device}; convert the measurements and the operator, or the solver with .to(device, dtype)"
+        )
 
 
 class DirectSolver(Solver):
@@ -82,6 +93,7 @@ class DirectSolver(Solver):
     ) -> Solution:
         if accuracy is not None:
             raise CompositionError(f"{type(self).__name__} is a direct solver and cannot certify an accuracy")
+        self.check_precision(problem.measurement)
         finite = problem.finite
         clean = torch.nan_to_num(problem.measurement, nan=0.0, posinf=0.0, neginf=0.0)
         x = self(clean, problem.operator)
@@ -135,7 +147,7 @@ class Iterative(Solver):
     def check(self, problem: Problem) -> None:
         check_composition(problem, self.iteration, self.stop, self.acceleration, self.gradient)
         if self.start is not None:
-            self.start.check(problem)
+            self.start.check(self._first(self.start, problem))
 
     def solve(
         self,
@@ -147,8 +159,9 @@ class Iterative(Solver):
         observer: Callable[[Progress], None] | None = None,
     ) -> Solution:
         stop = self.stop if accuracy is None else self.stop.only(CertifiedAccuracy(accuracy))
+        self.check_precision(problem.measurement)
         if init is None and self.start is not None:
-            init = self.start.solve(problem).x
+            init = self.start.solve(self._first(self.start, problem)).x.to(problem.zeros().dtype)
         return solve(
             problem,
             self.iteration,
@@ -170,6 +183,11 @@ class Iterative(Solver):
     def prepare(self, data: Dataset) -> None:
         if self.start is not None:
             self.start.prepare(data)
+
+    @staticmethod
+    def _first(start: Solver, problem: Problem) -> Problem:
+        """What `start` solves: its own problem for the same measurement, with its own fidelity and regularizer."""
+        return start.pose(problem.measurement, problem.operator)
 
     def unrolled(self, iterations: int) -> Iterative:
         """This solver with a fixed number of steps, differentiated through each of them."""

@@ -211,7 +211,7 @@ def test_mixed_precision_rounds_the_networks_alone(blocks: LinearOperator, image
 
 def test_what_does_not_fit_is_told(blocks: LinearOperator, dense: LinearOperator) -> None:
     solver = ISTANetPlus(phases=1, features=2).double()
-    with pytest.raises(CompositionError, match=r"made for images \(1, rows, columns\)"):
+    with pytest.raises(CompositionError, match=r"made for images of shape \(1, rows, columns\)"):
         solver(dense(torch.zeros(1, 1, 20, dtype=torch.float64)), dense)
     for numbers, match in (
         ({"phases": 0}, "phases ≥ 1"),

@@ -107,7 +107,7 @@ def test_it_refuses_what_it_was_not_made_for(toy: ModuleType) -> None:
         LearnedPrimalDual(memory=1)
     iteration = PrimalDualSteps(1, Channels(1, 1, 2), 2)
     problem = Problem(toy.Blur(), torch.rand(1, 1, 8, 8), Unstated())
-    with pytest.raises(InputError, match="no step 2"):
+    with pytest.raises(InputError, match="no layer 2"):
         iteration.step(problem, iteration.step(problem, iteration.init(problem)))
 
 

@@ -85,5 +85,5 @@ def test_post_processing_refuses_what_does_not_fit(toy: ModuleType) -> None:
         PostProcessing(two)(torch.rand(1, 1, 8, 8), toy.Blur())
     nonlinear = SaturatingOperator([[1.0, 2.0, 0.0, 0.5]], [1, 2, 2])
     solver = PostProcessing(two)
-    with pytest.raises(CompositionError, match="'initial' solver"):
+    with pytest.raises(CompositionError, match="give another solver for the first image"):
         solver.check(solver.pose(torch.rand(1, 1, dtype=torch.float64), nonlinear))

@@ -19,7 +19,7 @@ _PROVIDED = {
         "tikhonov total-variation smoothed-total-variation total-generalized-variation wavelet-l1 huber "
         "nonnegativity box compose landweber kaczmarz sart stochastic-gradient conjugate-gradient "
         "gradient-descent proximal-gradient fista pdhg admm linearized-bregman truncated-svd tikhonov-direct "
-        "filtered-backprojection zero-filled pseudo-inverse measurement"
+        "filtered-backprojection zero-filled measurement"
     ),
     "wellposed-equilibrium": (
         "learned-proximal anderson broyden implicit jacobian-free phantom contractive-residual equilibrium-proximal"

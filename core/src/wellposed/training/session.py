@@ -210,7 +210,7 @@ class Session(Generic[L]):
     def _check_same(self, begun: Any) -> None:
         """Refuse to go on with other settings than the training was begun with."""
         own = self._settings()
-        other = next((k for k in own if begun.get(k) != own[k]), None)
+        other = next((k for k in own if begun.get(k, own[k]) != own[k]), None)
         if other is not None:
             raise InputError(
                 f"the checkpoint was made with {other} = {begun.get(other)}, asked for is {own[other]}; train into "

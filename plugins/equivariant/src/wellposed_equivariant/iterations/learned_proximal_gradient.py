@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from wellposed.errors import CompositionError, InputError
+from wellposed.errors import CompositionError
 from wellposed.fidelity import Unstated
-from wellposed.iteration import Iteration
+from wellposed.layers import LayeredIteration, LayerState, no_layers
+from wellposed.linear_algebra import inverse_norm
 from wellposed.operator import LinearOperator
 from wellposed.problem import Problem
-from wellposed.state import State, bookkeeping
 
 from ..networks.proximal import ProximalNetwork
 
 
 @dataclass(frozen=True)
-class Remembering(State):
-    """`image` `(B, C, H, W)`, `memory` `(B, channels, H, W)`, real; `count`: steps done, on the CPU."""
+class Remembering(LayerState):
+    """`image` `(B, C, H, W)`, `memory` `(B, channels, H, W)`, real."""
 
     image: Tensor
     memory: Tensor
-    count: Tensor = bookkeeping()
 
 
-class LearnedProximalGradientSteps(Iteration[Remembering]):
+class LearnedProximalGradientSteps(LayeredIteration[Remembering]):
     """`(x, s) ← P_k(x, ∇E(x)/‖A‖², s)` for k = 1, 2, …: another network `P_k` at every step.
 
     `E(x) = D(A x, y)`, or `½‖A x − y‖²` where the problem states no fidelity. The memory `s` are images
@@ -39,8 +38,6 @@ class LearnedProximalGradientSteps(Iteration[Remembering]):
     """
 
     source = "Celledoni et al. 2021, Equivariant neural networks for inverse problems, Inverse Problems 37:085006"
-    stationary = False
-    solves = "data"
 
     def __init__(self, networks: Sequence[ProximalNetwork], image_channels: int, memory: int) -> None:
         super().__init__()
@@ -66,28 +63,32 @@ class LearnedProximalGradientSteps(Iteration[Remembering]):
         image = problem.zeros() if x is None else x
         size = image.shape[-2:]
         memory = torch.zeros((len(image), self.memory, *size), dtype=image.dtype.to_real(), device=image.device)
-        return Remembering(image, memory, torch.zeros(problem.batch, dtype=torch.int64))
+        return Remembering(image, memory, count=no_layers(problem))
 
-    def step(self, problem: Problem, state: Remembering) -> Remembering:
-        k = int(state.count[0])  # all samples of a batch are at the same step
-        if k >= len(self.networks):
-            raise InputError(f"this learned proximal gradient has {len(self.networks)} steps; it has no step {k + 1}")
+    @property
+    def depth(self) -> int:
+        return len(self.networks)
+
+    def layer_parameters(self) -> list[list[nn.Parameter]]:
+        """For each step, the parameters of its network."""
+        return [list(network.parameters()) for network in self.networks]
+
+    def layer(self, problem: Problem, state: Remembering, k: int) -> Remembering:
         known = [_as_channels(state.image), _as_channels(_data_gradient(problem, state.image)), state.memory]
         new = self.networks[k](torch.cat(known, 1)).to(state.memory.dtype)  # mixed precision ends with the network
         image, memory = new.split([self.image_channels, self.memory], 1)
-        return Remembering(_like(image, state.image), memory, state.count + 1)
+        return replace(state, image=_like(image, state.image), memory=memory)
 
 
 def _data_gradient(problem: Problem, x: Tensor) -> Tensor:
-    """`∇E(x)/‖A‖²`, in full precision under autocast."""
+    """`∇E(x)/‖A‖²`."""
     operator = problem.operator
     assert isinstance(operator, LinearOperator)  # checked before the first step
-    with torch.autocast(x.device.type, enabled=False):
-        if isinstance(problem.fidelity, Unstated):
-            gradient = operator.adjoint(operator(x) - problem.measurement)
-        else:
-            gradient = problem.data_gradient(x)
-        return gradient * (operator.norm() ** -2)
+    if isinstance(problem.fidelity, Unstated):
+        gradient = operator.adjoint(operator(x) - problem.measurement)
+    else:
+        gradient = problem.data_gradient(x)
+    return gradient * inverse_norm(operator) ** 2
 
 
 def _as_channels(image: Tensor) -> Tensor:

@@ -8,26 +8,25 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from wellposed.errors import CompositionError, InputError
-from wellposed.iteration import Iteration
+from wellposed.layers import LayeredIteration, LayerState, check_planes, no_layers
+from wellposed.linear_algebra import inverse_norm
 from wellposed.operator import LinearOperator
 from wellposed.problem import Problem
-from wellposed.state import State, bookkeeping
+from wellposed.state import bookkeeping
 
 from ..phases import Phase
 from ..tiles import cut, join
 
 
 @dataclass(frozen=True)
-class PhaseState(State):
-    """The image, the asymmetry summed over the phases so far `(B,)`, and their number, on the CPU."""
+class PhaseState(LayerState):
+    """The image, and the asymmetry summed over the phases so far `(B,)`."""
 
     x: Tensor
     asymmetry: Tensor = bookkeeping()
-    count: Tensor = bookkeeping()
 
 
-class ProximalPhases(Iteration[PhaseState]):
+class ProximalPhases(LayeredIteration[PhaseState]):
     """`x ← P_k(x − λ_k A*(A x − y))` with `A` scaled to norm 1, and a learned `λ_k` and `P_k` for each k.
 
     Images `(B, channels, rows, columns)`. `tile`: the phases see square tiles of the image alone, as if each was
@@ -36,8 +35,6 @@ class ProximalPhases(Iteration[PhaseState]):
     """
 
     source = "Zhang & Ghanem 2018, ISTA-Net, CVPR, equations 5 and 16"
-    stationary = False
-    solves = "data"
 
     def __init__(
         self, phases: Sequence[Phase], channels: int, step_size: float, symmetry_weight: float, tile: int | None
@@ -49,35 +46,24 @@ class ProximalPhases(Iteration[PhaseState]):
 
     def check(self, problem: Problem) -> None:
         super().check(problem)
-        operator = problem.operator
-        if operator.domain.is_complex:
-            raise CompositionError(
-                f"the network works on real images; those of {type(operator).__name__} are complex. Put the operator "
-                f"'complexify' before it"
-            )
-        shape = operator.domain.shape
-        if len(shape) != 3 or shape[0] != self.channels:
-            raise CompositionError(
-                f"this network is made for images ({self.channels}, rows, columns); those of "
-                f"{type(operator).__name__} are {shape}"
-            )
+        check_planes("ista-net-plus", problem.operator, "images", problem.operator.domain, self.channels)
 
     def init(self, problem: Problem, x: Tensor | None = None) -> PhaseState:
         x = problem.zeros() if x is None else x
-        count = torch.zeros(problem.batch, dtype=torch.int64)
-        return PhaseState(x, x.new_zeros(problem.batch), count)
+        return PhaseState(x, x.new_zeros(problem.batch), count=no_layers(problem))
 
-    def step(self, problem: Problem, state: PhaseState) -> PhaseState:
-        k = int(state.count[0])  # all samples of a batch are at the same phase
-        if k >= len(self.phases):
-            raise InputError(f"this network was made with {len(self.phases)} phases; it has no phase {k + 1}")
+    @property
+    def depth(self) -> int:
+        return len(self.phases)
+
+    def layer(self, problem: Problem, state: PhaseState, k: int) -> PhaseState:
         operator = problem.operator
         assert isinstance(operator, LinearOperator)  # checked before the first step
         residual = operator(state.x) - problem.measurement
-        r = state.x - self.step_sizes[k] * (operator.adjoint(residual) * operator.norm() ** -2)
+        r = state.x - self.step_sizes[k] * (operator.adjoint(residual) * inverse_norm(operator) ** 2)
         x, asymmetry = self._phase(k, r)
         total = state.asymmetry if asymmetry is None else state.asymmetry + asymmetry
-        return replace(state, x=x, asymmetry=total, count=state.count + 1)
+        return replace(state, x=x, asymmetry=total)
 
     def training_penalty(self, problem: Problem, state: PhaseState) -> Tensor | None:
         return self.symmetry_weight * state.asymmetry if self.training else None

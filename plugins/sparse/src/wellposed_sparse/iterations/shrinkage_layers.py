@@ -3,36 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import torch
 from torch import Tensor, nn
 
-from wellposed.errors import InputError
-from wellposed.iteration import Iteration
+from wellposed.layers import LayeredIteration, LayerState, no_layers
 from wellposed.problem import Problem
-from wellposed.state import State, bookkeeping
 
 from ..shrinkage import select_support
 
 
 @dataclass(frozen=True)
-class CodeState(State):
-    """The code and the number of layers so far, on the CPU."""
+class CodeState(LayerState):
+    """The code."""
 
     x: Tensor
-    count: Tensor = bookkeeping()
 
 
-class ShrinkageLayers(Iteration[CodeState]):
+class ShrinkageLayers(LayeredIteration[CodeState]):
     """`x ← η_k(v_k(x, y))` with a threshold `θ_k` for each k; a subclass says what `v_k` is.
 
     `η_k` is soft thresholding by `θ_k` that lets the largest `support[k]` of the entries pass unchanged.
     `layers` hold what each step learns, and have a `threshold`; codes have any shape.
     """
-
-    stationary = False
-    solves = "data"
 
     def __init__(self, layers: Sequence[nn.Module], support: Sequence[float]) -> None:
         super().__init__()
@@ -47,14 +40,13 @@ class ShrinkageLayers(Iteration[CodeState]):
         return [list(layer.parameters()) for layer in self.layers]
 
     def init(self, problem: Problem, x: Tensor | None = None) -> CodeState:
-        count = torch.zeros(problem.batch, dtype=torch.int64)
-        return CodeState(problem.zeros() if x is None else x, count)
+        return CodeState(problem.zeros() if x is None else x, count=no_layers(problem))
 
-    def step(self, problem: Problem, state: CodeState) -> CodeState:
-        k = int(state.count[0])  # all samples of a batch are at the same layer
-        if k >= len(self.layers):
-            raise InputError(f"this network was made with {len(self.layers)} layers; it has no layer {k + 1}")
+    @property
+    def depth(self) -> int:
+        return len(self.layers)
+
+    def layer(self, problem: Problem, state: CodeState, k: int) -> CodeState:
         threshold = self.layers[k].threshold
         assert isinstance(threshold, Tensor)
-        x = select_support(self.linear(problem, k, state.x), threshold, self.support[k])
-        return CodeState(x, state.count + 1)
+        return replace(state, x=select_support(self.linear(problem, k, state.x), threshold, self.support[k]))

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from torch import Tensor
-
-from wellposed.errors import CompositionError, InputError
+from wellposed.errors import InputError
 from wellposed.fidelity import Unstated
 from wellposed.gradient import Unrolled
-from wellposed.operator import LinearOperator, Operator
-from wellposed.problem import Problem
+from wellposed.pseudo_inverse import PseudoInverse
 from wellposed.seeding import seeded
-from wellposed.solver import DirectSolver, Iterative, Solver
+from wellposed.solver import Iterative, Solver
 from wellposed.stopping import Stop
 
 from ..iterations.proximal_phases import ProximalPhases
@@ -68,7 +65,7 @@ class ISTANetPlus(Iterative):
         with seeded(seed):
             proximal = [ResidualPhase(channels, features, residual_gain) for _ in range(phases)]
         iteration = ProximalPhases(proximal, channels, 0.5, symmetry_weight, tile)
-        start = initial or _DirectInversion()
+        start = initial or PseudoInverse()
         super().__init__(iteration, Unstated(), stop=Stop(phases), gradient=Unrolled(checkpoint), init=start)
 
     @classmethod
@@ -77,20 +74,3 @@ class ISTANetPlus(Iterative):
             {"phases": 2, "features": 4},
             {"phases": 2, "features": 4, "tile": 5, "checkpoint": True},
         )
-
-
-class _DirectInversion(DirectSolver):
-    """What the operator itself takes for its inverse."""
-
-    source = "the operator"
-
-    def check(self, problem: Problem) -> None:
-        if not isinstance(problem.operator, LinearOperator):
-            raise CompositionError(
-                f"{type(problem.operator).__name__} is not linear and has no direct inversion; give the network an "
-                f"'initial' solver"
-            )
-
-    def forward(self, y: Tensor, operator: Operator) -> Tensor:
-        assert isinstance(operator, LinearOperator)
-        return operator.pinv(y)

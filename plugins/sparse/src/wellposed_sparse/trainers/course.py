@@ -22,7 +22,8 @@ class LayerByLayer(Course[list[Batch]]):
     def __init__(self, target: Iterative, loss: Metric, metrics: Sequence[Metric], stages: Stages) -> None:
         assert isinstance(target.iteration, Layered)
         self.target, self.metrics = target, metrics
-        self.settings, self.measures = stages.document(), [metric_name(m) for m in metrics]
+        self.settings = {**stages.document(), "loss": metric_name(loss)}
+        self.measures = [metric_name(m) for m in metrics]
         self._loss, self._stages, self._solver = loss, stages, target
         self._layers = target.iteration.layer_parameters()
         known = {id(p) for layer in self._layers for p in layer}

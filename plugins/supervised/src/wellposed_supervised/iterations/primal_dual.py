@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
-from wellposed.errors import CompositionError, InputError
-from wellposed.iteration import Iteration
+from wellposed.layers import LayeredIteration, LayerState, check_planes, no_layers
+from wellposed.linear_algebra import inverse_norm
 from wellposed.operator import LinearOperator
 from wellposed.problem import Problem
-from wellposed.state import State, bookkeeping
 
 
 @dataclass(frozen=True)
-class PrimalDual(State):
-    """`primal` `(B, memory·C, *image)` and `dual` `(B, memory·C', *measurement)`; `count`: steps done, on the CPU."""
+class PrimalDual(LayerState):
+    """`primal` `(B, memory·C, *image)` and `dual` `(B, memory·C', *measurement)`."""
 
     primal: Tensor
     dual: Tensor
-    count: Tensor = bookkeeping()
 
 
 @dataclass(frozen=True)
@@ -33,19 +30,17 @@ class Channels:
     memory: int
 
 
-class PrimalDualSteps(Iteration[PrimalDual]):
+class PrimalDualSteps(LayeredIteration[PrimalDual]):
     """Learned updates of an image memory `f` and a measurement memory `h`, with `A` scaled to norm 1.
 
     Step k: `h ← h + Γ_k(h, A f[1], y)`, then `f ← f + Λ_k(f, A* h[0])`; the estimate is `f[0]`. `Γ_k` and
-    `Λ_k` are three 3×3 convolutions each, with PReLU between them, and other weights for every k: the state
-    counts the steps. Both memories start at zero, or `f` with the start image in each of its places.
+    `Λ_k` are three 3×3 convolutions each, with PReLU between them, and other weights for every k. Both memories
+    start at zero, or `f` with the start image in each of its places.
 
     Needs a real linear operator whose images and measurements both are `(channels, rows, columns)`.
     """
 
     source = "Adler & Öktem 2018, Learned primal-dual reconstruction, IEEE TMI 37:1322, algorithm 3"
-    stationary = False
-    solves = "data"
 
     def __init__(self, steps: int, channels: Channels, width: int) -> None:
         super().__init__()
@@ -58,41 +53,34 @@ class PrimalDualSteps(Iteration[PrimalDual]):
     def check(self, problem: Problem) -> None:
         super().check(problem)
         operator, name = problem.operator, "learned-primal-dual"
-        for what, space, channels in (
-            ("images", operator.domain, self.channels.image),
-            ("measurements", operator.range, self.channels.measurement),
-        ):
-            if space.is_complex:
-                raise CompositionError(
-                    f"{name} works on real tensors; the {what} of {type(operator).__name__} are complex. Take "
-                    f"real and imaginary part as two channels with the operator 'complexify'"
-                )
-            if len(space.shape) != 3 or space.shape[0] != channels:
-                raise CompositionError(
-                    f"this {name} is made for {what} of shape ({channels}, rows, columns); those of "
-                    f"{type(operator).__name__} are {space.shape}"
-                )
+        check_planes(name, operator, "images", operator.domain, self.channels.image)
+        check_planes(name, operator, "measurements", operator.range, self.channels.measurement)
 
     def init(self, problem: Problem, x: Tensor | None = None) -> PrimalDual:
         start = problem.zeros() if x is None else x
         y = problem.measurement
         primal = start.repeat(1, self.channels.memory, 1, 1)
         dual = torch.zeros_like(y).repeat(1, self.channels.memory, 1, 1)
-        return PrimalDual(primal, dual, torch.zeros(problem.batch, dtype=torch.int64))
+        return PrimalDual(primal, dual, count=no_layers(problem))
 
-    def step(self, problem: Problem, state: PrimalDual) -> PrimalDual:
-        k = int(state.count[0])  # all samples of a batch are at the same step
-        if k >= len(self.primal):
-            raise InputError(f"this learned primal-dual was made with {len(self.primal)} steps; it has no step {k + 1}")
+    @property
+    def depth(self) -> int:
+        return len(self.primal)
+
+    def layer_parameters(self) -> list[list[nn.Parameter]]:
+        """For each step, the parameters of both its networks."""
+        return [[*d.parameters(), *p.parameters()] for d, p in zip(self.dual, self.primal, strict=True)]
+
+    def layer(self, problem: Problem, state: PrimalDual, k: int) -> PrimalDual:
         operator = problem.operator
         assert isinstance(operator, LinearOperator)  # checked before the first step
         c, m = self.channels.image, self.channels.measurement
-        y = problem.measurement * (1.0 / operator.norm())
-        predicted = _unit(operator, operator, state.primal[:, c : 2 * c])
+        scale = inverse_norm(operator)
+        y, predicted = scale * problem.measurement, scale * operator(state.primal[:, c : 2 * c])
         dual = state.dual + self.dual[k](torch.cat([state.dual, predicted, y], 1))
-        back = _unit(operator, operator.adjoint, dual[:, :m])
+        back = scale * operator.adjoint(dual[:, :m])
         primal = state.primal + self.primal[k](torch.cat([state.primal, back], 1))
-        return PrimalDual(primal, dual, state.count + 1)
+        return replace(state, primal=primal, dual=dual)
 
     def estimate(self, state: PrimalDual) -> Tensor:
         return state.primal[:, : self.channels.image]
@@ -113,9 +101,3 @@ def _update(inputs: int, width: int, outputs: int) -> nn.Sequential:
             assert layer.bias is not None
             nn.init.zeros_(layer.bias)
     return net
-
-
-def _unit(operator: LinearOperator, apply: Callable[[Tensor], Tensor], value: Tensor) -> Tensor:
-    """The operator or its adjoint over `‖A‖` (which it computes once and keeps), in full precision under autocast."""
-    with torch.autocast(value.device.type, enabled=False):
-        return apply(value) * (1.0 / operator.norm())

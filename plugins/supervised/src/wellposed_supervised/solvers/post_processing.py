@@ -5,10 +5,11 @@ from __future__ import annotations
 from torch import Tensor
 
 from wellposed.dataset import Dataset
-from wellposed.errors import CompositionError, ShapeError
+from wellposed.errors import ShapeError
 from wellposed.network import Network
-from wellposed.operator import LinearOperator, Operator
+from wellposed.operator import Operator
 from wellposed.problem import Problem
+from wellposed.pseudo_inverse import PseudoInverse
 from wellposed.solver import DirectSolver, Solver
 
 
@@ -29,7 +30,7 @@ class PostProcessing(DirectSolver):
 
     def __init__(self, network: Network, initial: Solver | None = None) -> None:
         super().__init__()
-        self.network, self.initial = network, initial
+        self.network, self.initial = network, initial or PseudoInverse()
 
     @classmethod
     def examples(cls) -> tuple[dict, ...]:
@@ -37,31 +38,17 @@ class PostProcessing(DirectSolver):
         return ({"network": {"use": "residual", "network": small}},)
 
     def check(self, problem: Problem) -> None:
-        if self.initial is not None:
-            # It solves a problem of its own, with its fidelity and regularizer.
-            self.initial.check(self.initial.pose(problem.measurement, problem.operator))
-        elif not isinstance(problem.operator, LinearOperator):
-            raise CompositionError(
-                f"{type(problem.operator).__name__} is not linear and has no direct inversion; give post-processing "
-                f"an 'initial' solver"
-            )
+        # It solves a problem of its own, with its fidelity and regularizer.
+        self.initial.check(self.initial.pose(problem.measurement, problem.operator))
 
     def prepare(self, data: Dataset) -> None:
-        if self.initial is not None:
-            self.initial.prepare(data)
+        self.initial.prepare(data)
 
     def forward(self, y: Tensor, operator: Operator) -> Tensor:
-        x = self.network(self._start(y, operator))
+        x = self.network(self.initial(y, operator))
         if tuple(x.shape[1:]) != operator.domain.shape:
             raise ShapeError(
                 f"the network of post-processing gives images {tuple(x.shape[1:])}; those of "
                 f"{type(operator).__name__} are {operator.domain.shape}"
             )
         return x
-
-    def _start(self, y: Tensor, operator: Operator) -> Tensor:
-        if self.initial is not None:
-            return self.initial(y, operator)
-        self.check(self.pose(y, operator))
-        assert isinstance(operator, LinearOperator)
-        return operator.pinv(y)

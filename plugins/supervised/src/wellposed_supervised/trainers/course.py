@@ -43,7 +43,8 @@ class Pairs(Course[list[Batch]]):
 
     def __init__(self, target: Solver, loss: Metric, metrics: Sequence[Metric], rate: Rate, steps: int) -> None:
         self.target, self.metrics, self.betas = target, metrics, rate.betas
-        self.settings, self.measures = rate.document(), [metric_name(m) for m in metrics]
+        self.settings = {**rate.document(), "loss": metric_name(loss)}
+        self.measures = [metric_name(m) for m in metrics]
         self._solver, self._loss, self._rate, self._steps = target, loss, rate, steps
 
     def rates(self, step: int) -> list[float]:
