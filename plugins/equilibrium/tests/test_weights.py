@@ -37,9 +37,7 @@ def test_they_deblur_to_a_certified_fixed_point() -> None:
 
 @pytest.mark.slow
 def test_the_figure_in_their_metadata_is_reproduced() -> None:
-    stated = all_weights()[NAME].provenance().get("psnr")
-    if stated is None:
-        pytest.skip("these weights are a start for training and state no figure of the whole recipe")
+    stated = all_weights()[NAME].provenance()["psnr"]
     solvers = "solvers={equilibrium: {use: equilibrium-proximal, step_size: 1.7, weights: " + NAME + "}}"
     summary = prepare(load_recipe("equilibrium/deblur", [solvers])).run().summary()[0]
     assert summary["psnr"] == pytest.approx(float(stated), abs=0.02)
