@@ -8,8 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from wellposed import InputError
-from wellposed_equivariant.datasets.rotated import turned
+from wellposed import Dataset, InputError, Sample, component
 from wellposed_equivariant.layers.steerable import SteerableConvolution
 from wellposed_equivariant.networks.cyclic import CyclicProximal
 from wellposed_equivariant.networks.proximal import OrdinaryProximal, ProximalNetwork
@@ -60,6 +59,23 @@ def test_an_ordinary_network_does_not_commute() -> None:
     network = shaken(OrdinaryProximal(width=8))
     x = noise(1, 1, 12, 12)
     assert relative(network(x.rot90(1, (-2, -1))), network(x).rot90(1, (-2, -1))) > 1e-2
+
+
+class Alone(Dataset):
+    """One image."""
+
+    def __init__(self, image: Tensor) -> None:
+        self.image = image
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, index: int) -> Sample:
+        return Sample("alone", self.image)
+
+
+def turned(image: Tensor, degrees: float) -> Tensor:
+    return component("datasets", "rotated")(Alone(image), [degrees])[0].truth
 
 
 @pytest.mark.parametrize(("order", "degrees"), [(8, 45.0), (6, 60.0), (12, 30.0)])

@@ -13,7 +13,8 @@ _PROVIDED = {
         "radial-mask random-mask full-mask poisson-disc-mask birdcage file-pattern pixel-mask gaussian-kernel "
         "motion-kernel disk-kernel camera-shake-kernel gaussian poisson poisson-transmission laplace l2 "
         "kullback-leibler weighted-transmission ellipses shepp-logan textures skimage-images image-folder "
-        "fastmri lidc htc2022 sinogram-file k-space-file psnr ssim nmse nmse-db nrmse relative-l2 matthews"
+        "fastmri lidc htc2022 sinogram-file k-space-file augmented rotated selection psnr ssim nmse nmse-db "
+        "nrmse relative-l2 matthews"
     ),
     "wellposed-classical": (
         "tikhonov total-variation smoothed-total-variation total-generalized-variation wavelet-l1 huber "
@@ -29,11 +30,11 @@ _PROVIDED = {
     "wellposed-sparse": ("gaussian-columns alista ista-net-plus blockwise-linear layer-wise sparse-codes code-file"),
     "wellposed-equivariant": (
         "proximal-network cyclic-proximal-network escnn-proximal-network learned-proximal-gradient "
-        "equivariant-proximal-gradient rotated selection"
+        "equivariant-proximal-gradient"
     ),
     "wellposed-generative": (
         "generative-gaussian variable-projection vae-covariance identity-covariance diagonal-covariance "
-        "sparse-cholesky diffusion gaussian-diffusion diffpir elbo denoising-score augmented"
+        "sparse-cholesky diffusion gaussian-diffusion diffpir elbo denoising-score"
     ),
 }
 

@@ -16,13 +16,11 @@ from pathlib import Path
 
 import torch
 
-from wellposed import Dataset, InputError, Metric, Simulated, Solver, WellposedError
+from wellposed import Dataset, InputError, Metric, Simulated, Solver, WellposedError, component
 from wellposed.experiment import prepare, training_data
 from wellposed.experiment.plan import Experiment
 from wellposed.recipes import Recipe, build, load_recipe
 from wellposed.weights import save_weights
-
-from .datasets.rotated import Rotated
 
 #: How the test images are turned, counter-clockwise; `None`: by an angle drawn for each image.
 TURNS: dict[str, list[float] | None] = {"upright": [0.0], "turned 90°": [90.0], "turned at random": None}
@@ -127,11 +125,11 @@ def _trained(source: str, settings: Sequence[str], name: str, seed: int, out: Pa
 def _measured(experiment: Experiment, solver: Solver) -> dict[str, list[float]]:
     """The recipe's first metric of every test image, by turn."""
     metric = next(iter(experiment.metrics.values()))
-    images = build("datasets", experiment.recipe.data, "data")
+    images, rotated = build("datasets", experiment.recipe.data, "data"), component("datasets", "rotated")
     solver.eval()
     with torch.no_grad():
         return {
-            turn: list(_values(experiment, solver, metric, Rotated(images, angles, experiment.recipe.seed)))
+            turn: list(_values(experiment, solver, metric, rotated(images, angles, experiment.recipe.seed)))
             for turn, angles in TURNS.items()
         }
 

@@ -1,4 +1,4 @@
-"""Turned images and selections."""
+"""Datasets made from others: turned, selected and augmented images."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import torch
 from torch import Tensor
 
 from wellposed import Dataset, InputError, Sample, Simulated, component
+from wellposed.recipes import build
 from wellposed.testing.doubles import Bumps
-from wellposed_equivariant.datasets.rotated import Rotated, turned
-from wellposed_equivariant.datasets.selection import Selection
+from wellposed_physics.datasets.augmented import Augmented
+from wellposed_physics.datasets.rotated import Rotated, turned
+from wellposed_physics.datasets.selection import Selection
 
 
 def bumps(count: int = 6) -> Dataset:
@@ -93,3 +95,38 @@ def test_a_selection_keeps_samples_and_order() -> None:
 def test_selections_of_nothing_get_a_sentence(settings: dict, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         Selection(bumps(), **settings)
+
+
+def test_augmented_images_are_moved_as_asked() -> None:
+    phantom = build("datasets", {"use": "shepp-logan", "size": 32})
+    plain = Augmented(phantom, length=3)
+    assert torch.equal(plain[0].truth, phantom[0].truth)  # type: ignore[arg-type]
+    assert plain[0].name != plain[1].name
+    whole = phantom[0].truth
+    flipped = Augmented(phantom, 20, flip=True)
+    mirrored = [torch.allclose(flipped[i].truth, whole.flip(-1), atol=1e-5) for i in range(20)]  # type: ignore[arg-type]
+    straight = [torch.allclose(flipped[i].truth, whole, atol=1e-5) for i in range(20)]  # type: ignore[arg-type]
+    assert 4 < sum(mirrored) < 16
+    assert sum(mirrored) + sum(straight) == 20
+    moved = Augmented(phantom, 30, rotation=10.0, shift=0.1, scale=0.1, intensity=0.3, gamma=0.2, size=16, seed=3)
+    totals = torch.stack([moved[i].truth.mean() for i in range(30)])  # type: ignore[union-attr]
+    assert moved[4].truth.shape == (1, 16, 16)  # type: ignore[union-attr]
+    assert 0.05 < float(totals.std() / totals.mean()) < 0.6
+
+    class Disc(Dataset):
+        """A disc in an image that is no square."""
+
+        def __len__(self) -> int:
+            return 1
+
+        def __getitem__(self, index: int) -> Sample:
+            rows, columns = torch.meshgrid(torch.arange(64.0) - 31.5, torch.arange(32.0) - 15.5, indexing="ij")
+            return Sample("disc", (rows**2 + columns**2 < 100).float()[None])
+
+    turned = Augmented(Disc(), 10, rotation=45.0)
+    for i in range(10):
+        inside = turned[i].truth[0] > 0.5  # type: ignore[index]
+        assert abs(int(inside.any(0).sum()) - 20) <= 1, "a disc stays one"
+        assert abs(int(inside.any(1).sum()) - 20) <= 1
+    with pytest.raises(InputError, match="rotation and gamma"):
+        Augmented(phantom, rotation=-1.0)

@@ -1,1 +1,0 @@
-"""Datasets made from others: turned images, and a part of a collection."""

@@ -1,1 +1,0 @@
-"""Datasets for training generative models."""
