@@ -91,6 +91,7 @@ def test_recipes_json(toy: Any) -> None:
 
 def test_describe_tells_arguments_and_an_example(toy: Any) -> None:
     done = toy("describe", "operator", "toy-blur")
+    assert toy("describe", "toy-blur").output == done.output
     assert re.search(r"size\s+int\s+= 24", done.output)
     assert "wellposed-toy 1.0" in done.output
     facts = toy("describe", "solver", "iterative", "--json").json
@@ -112,6 +113,8 @@ def test_version(bare: Any) -> None:
         (["evaluate", "toy/squares", "--samples", "0"], "'--samples'"),
         (["list", "gadgets"], "there is no kind of component called 'gadgets'"),
         (["describe", "operator", "toy-blr"], "did you mean toy-blur"),
+        (["describe", "toy-blr"], "did you mean toy-blur"),
+        (["describe", "none"], "is the name of components of 3 kinds; write 'noise-model none' or"),
         (["run", "nope.yaml"], "there is no such file"),
         (["run", "toy/sqares"], "did you mean toy/squares"),
         (["run", "toy/squares", "samples"], "an override is written key.path=value"),

@@ -109,3 +109,15 @@ def test_the_function_that_finds_components_is_not_shadowed_by_a_module() -> Non
     code = "import wellposed.recipes, wellposed.interface, wellposed.testing; print(callable(wellposed.component))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "True"
+
+
+def test_a_name_alone_is_found_where_it_is_of_one_kind() -> None:
+    entries = [Entry(n, k, "m:C", "d", "1", ()) for n, k in (("a", "operators"), ("b", "solvers"), ("b", "iterations"))]
+    registry = Registry(entries)
+    assert registry.find_alone("a").kind == "operators"
+    with pytest.raises(AmbiguousComponent, match="'iteration b' or 'solver b'"):
+        registry.find_alone("b")
+    with pytest.raises(ComponentNotFound, match="pip install wellposed-classical"):
+        registry.find_alone("pdhg")
+    with pytest.raises(ComponentNotFound, match="no installed component is called 'zzz'; `wellposed list`"):
+        registry.find_alone("zzz")

@@ -56,12 +56,12 @@ def test_a_misspelt_parameter_is_named() -> None:
 
 def test_one_parameter_is_learned_and_its_table_printed(capsys: pytest.CaptureFixture[str]) -> None:
     smaller = ["--set", "training.data.count=3", "--set", "training.trainer.evaluations=4"]
-    for level in (["--level", "1000"], ["--within", "1"]):
+    for level in (["--level", "1000"], ["--within", "50"]):
         assert main([str(FOLDER / "indicator-1-dynamic.yaml"), *smaller, *level]) == 0
         table = capsys.readouterr().out.splitlines()
         assert len(table) == 3
         assert "indicator-1-dynamic" in table[2]
-        assert table[2].count("–") == 1  # Hessian products; the level was reached
+        assert "–" not in table[2]  # the level was reached
     assert main(["no/such-recipe"]) == 2
 
 

@@ -1,4 +1,4 @@
-"""`wellposed describe KIND NAME`: everything about one component."""
+"""`wellposed describe KIND NAME`, or the name alone: everything about one component."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from .output import console, print_json
 
 
 def describe(
-    kind: Annotated[str, typer.Argument(help="The kind: operator, regularizer, solver, …")],
-    name: Annotated[str, typer.Argument(help="The component's name, or NAME@DISTRIBUTION.")],
+    kind: Annotated[str, typer.Argument(help="The kind (operator, regularizer, solver, …), or the name alone.")],
+    name: Annotated[str | None, typer.Argument(help="The name, or NAME@DISTRIBUTION.", show_default=False)] = None,
     as_json: Json = False,
 ) -> None:
     """Show everything about one component.
@@ -23,7 +23,7 @@ def describe(
     """
     from ..registry import registry
 
-    entry = registry().find(kind, name)
+    entry = registry().find_alone(kind) if name is None else registry().find(kind, name)
     cls = entry.load()
     facts = {
         "name": entry.name,

@@ -87,6 +87,17 @@ class Registry:
             raise AmbiguousComponent(f"two distributions register the {KINDS[kind].label} {bare!r}; write {names}")
         return found[0]
 
+    def find_alone(self, name: str) -> Entry:
+        """The one entry of that name among all kinds; raises as `find` does, and where two kinds have the name."""
+        bare = name.partition("@")[0]
+        kinds = [kind for kind in KINDS if any(e.name == bare for e in self._entries[kind])]
+        if len(kinds) > 1:
+            ways = " or ".join(f"'{KINDS[kind].label.replace(' ', '-')} {name}'" for kind in kinds)
+            raise AmbiguousComponent(f"{bare!r} is the name of components of {len(kinds)} kinds; write {ways}")
+        if kinds:
+            return self.find(kinds[0], name)
+        raise ComponentNotFound(self._nowhere(name))
+
     def clashes(self, entry: Entry) -> bool:
         """Whether another distribution registers the same name."""
         return sum(e.name == entry.name for e in self._entries[entry.kind]) > 1
@@ -105,13 +116,21 @@ class Registry:
         elsewhere = [e.kind for k in KINDS for e in self._entries[k] if e.name == name]
         if elsewhere:
             return f"{text}; {name!r} is one of the {elsewhere[0]}"
-        if PROVIDER.get(name) and PROVIDER[name] not in {e.distribution for e in self.entries()}:
-            return f"{text}; {PROVIDER[name]} provides it: pip install {PROVIDER[name]}"
         names = sorted(e.name for e in self._entries[kind])
+        installed = f"installed are: {', '.join(names) or 'none'}"
+        return f"{text}; {self._hint(name, names) or installed}"
+
+    def _nowhere(self, name: str) -> str:
+        names = sorted({e.name for e in self.entries()})
+        hint = self._hint(name, names) or "`wellposed list` shows what is"
+        return f"no installed component is called {name!r}; {hint}"
+
+    def _hint(self, name: str, names: list[str]) -> str:
+        """Who provides `name`, or which of `names` it resembles; empty where nobody knows."""
+        if PROVIDER.get(name) and PROVIDER[name] not in {e.distribution for e in self.entries()}:
+            return f"{PROVIDER[name]} provides it: pip install {PROVIDER[name]}"
         near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-        if near:
-            return f"{text}; did you mean {' or '.join(near)}?"
-        return f"{text}; installed are: {', '.join(names) or 'none'}"
+        return f"did you mean {' or '.join(near)}?" if near else ""
 
 
 _UNKNOWN: tuple[str, str, tuple[str, ...]] = ("unknown", "0", ())

@@ -1,8 +1,8 @@
 """Several bilevel trainings side by side: what each found, and what it cost.
 
-`python -m wellposed_bilevel.comparison RECIPE … [--level F | --within P] [--set KEY.PATH=VALUE]` trains each recipe
-and writes a table to stdout. `--level` adds the work until the exact objective was first at most `F`, `--within` until
-it was at most `P` percent above the lowest that one of the recipes ended with.
+`python -m wellposed_bilevel.comparison RECIPE … [--level F …] [--within P …] [--set KEY.PATH=VALUE]` trains each
+recipe and writes a table to stdout. `--level` adds the work until the exact objective was first at most `F`, `--within`
+until it was at most `P` percent above the lowest that one of the recipes ended with.
 """
 
 from __future__ import annotations
@@ -84,13 +84,13 @@ def train_and_measure(source: str, settings: Sequence[str] = ()) -> Training:
     return Training(source, problem, evaluations, _exact(problem, best), fitted.steps, products, seconds)
 
 
-def table(rows: Sequence[Training], level: float | None) -> str:
+def table(rows: Sequence[Training], levels: Sequence[float]) -> str:
     """The trainings as a Markdown table."""
-    reached = "" if level is None else f" iterations to f ≤ {level:g} |"
+    reached = "".join(f" iterations to f ≤ {level:.4g} |" for level in levels)
     head = f"| recipe | exact f | evaluations | lower-level iterations |{reached} Hessian products | CPU s |"
     lines = [head, "|" + "---|" * (head.count("|") - 1)]
     for row in rows:
-        to_level = "" if level is None else f" {_count(row.work_to(level))} |"
+        to_level = "".join(f" {_count(row.work_to(level))} |" for level in levels)
         lines.append(
             f"| {row.name} | {row.objective:.4f} | {row.count} | {_count(row.work)} |{to_level} "
             f"{_count(row.products)} | {row.seconds:.1f} |"
@@ -101,9 +101,8 @@ def table(rows: Sequence[Training], level: float | None) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m wellposed_bilevel.comparison", description=__doc__)
     parser.add_argument("recipes", nargs="+", metavar="RECIPE")
-    levels = parser.add_mutually_exclusive_group()
-    levels.add_argument("--level", type=float, metavar="F")
-    levels.add_argument("--within", type=float, metavar="P")
+    parser.add_argument("--level", type=float, nargs="+", default=[], metavar="F")
+    parser.add_argument("--within", type=float, nargs="+", default=[], metavar="P")
     parser.add_argument("--set", dest="settings", action="append", default=[], metavar="KEY.PATH=VALUE")
     given = parser.parse_args(arguments)
     try:
@@ -111,10 +110,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except WellposedError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
-    level = given.level
-    if given.within is not None:
-        level = (1 + given.within / 100) * min(row.objective for row in rows)
-    sys.stdout.write(table(rows, level) + "\n")
+    lowest = min(row.objective for row in rows)
+    levels = [*given.level, *((1 + percent / 100) * lowest for percent in given.within)]
+    sys.stdout.write(table(rows, levels) + "\n")
     return 0
 
 
