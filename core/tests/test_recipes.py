@@ -11,6 +11,7 @@ from wellposed import Dataset, Iteration, Regularizer, Sample, Stop
 from wellposed.errors import RecipeError
 from wellposed.interface import Component
 from wellposed.recipes import Recipe, build, construct, load_recipe
+from wellposed.recipes.learned import with_arguments
 from wellposed.recipes.load import override, parse_value
 from wellposed.recipes.model import parse
 from wellposed.stopping import RelativeChange, Rule
@@ -206,3 +207,48 @@ def test_components_given_as_objects_pass_through() -> None:
 def test_recipe_document_is_plain() -> None:
     recipe = Recipe(data="x", solvers={"a": "b"})
     assert recipe.document()["display"] == {"colormap": "gray", "errors": True}
+
+
+class Smooth(Regularizer):
+    """A regularizer with a number."""
+
+    def __init__(self, nu: float = 1.0, inner: Regularizer | None = None) -> None:
+        super().__init__()
+        self.nu, self.inner = nu, inner
+
+
+def test_learned_arguments_are_written_where_the_recipe_has_them() -> None:
+    recipe = parse(
+        {
+            "data": "d",
+            "solvers": {
+                "sum": {"use": "a", "prior": [{"use": "s", "weight": 1.0, "nu": 0.1}, {"use": "s", "weight": 2.0}]},
+                "one": {"use": "a", "prior": {"use": "s", "weight": 3.0, "inner": {"use": "s", "weight": 4.0}}},
+                "bare": {"use": "a", "prior": "s"},
+            },
+        },
+        "test",
+    )
+
+    class Built:
+        def __init__(self, prior: Regularizer) -> None:
+            self.prior = prior
+
+    for label, built, values, expected in (
+        (
+            "sum",
+            1.0 * Smooth(0.1) + 2.0 * Smooth(),
+            {"prior.terms.0.weight": 0.25, "prior.terms.0.regularizer.nu": 1e-7, "prior.terms.1.weight": 4.0},
+            [{"use": "s", "weight": 0.25, "nu": 1e-7}, {"use": "s", "weight": 4.0}],
+        ),
+        (
+            "one",
+            3.0 * Smooth(inner=4.0 * Smooth()),
+            {"prior.regularizer.inner.regularizer.nu": 0.5, "prior.regularizer.inner.weight": 2.5},
+            {"use": "s", "weight": 3.0, "inner": {"use": "s", "weight": 2.5, "nu": 0.5}},
+        ),
+        ("bare", Smooth(), {"prior.nu": 0.75}, {"use": "s", "nu": 0.75}),
+    ):
+        learned = with_arguments(recipe, label, Built(built), values)
+        assert learned.document()["solvers"][label]["prior"] == expected
+    assert recipe.document()["solvers"]["bare"]["prior"] == "s"

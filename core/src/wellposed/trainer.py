@@ -14,11 +14,16 @@ from .interface import Component
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a trainer leaves: the trained target, the number of steps done and its last metrics."""
+    """What a trainer leaves: the trained target, the number of steps done and its last metrics.
+
+    `arguments` are constructor arguments that were learned, by their attribute path in the target
+    (`regularizer.weight`): no part of the weights, they are written into the run's recipe.
+    """
 
     target: nn.Module
     steps: int
     metrics: dict[str, float] = field(default_factory=dict)
+    arguments: dict[str, float] = field(default_factory=dict)
 
 
 class Trainer(Component):

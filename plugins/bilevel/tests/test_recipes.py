@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from wellposed import InputError
+from wellposed.cli import main as command_line
 from wellposed.recipes import build, load_recipe
 from wellposed.registry import component
 from wellposed_bilevel.comparison import main, train_and_measure
@@ -63,6 +66,23 @@ def test_one_parameter_is_learned_and_its_table_printed(capsys: pytest.CaptureFi
         assert "indicator-1-dynamic" in table[2]
         assert "–" not in table[2]  # the level was reached
     assert main(["no/such-recipe"]) == 2
+
+
+def test_what_a_run_learned_stands_in_its_recipe(tmp_path: Path) -> None:
+    smaller = ["training.data.count=2", "training.trainer.evaluations=8", "data.count=1", "samples=1"]
+    for arguments in (
+        ["train", "bilevel/indicator-1-dynamic", *smaller, "--out", str(tmp_path / "one")],
+        ["run", str(tmp_path / "one" / "recipe.yaml"), "--out", str(tmp_path / "two")],
+    ):
+        with pytest.raises(SystemExit) as ending:
+            command_line(arguments)
+        assert ending.value.code == 0
+    learned = json.loads((tmp_path / "one/trainer/parameters.json").read_text())["values"]["regularizer.terms.0.weight"]
+    recipe = load_recipe(tmp_path / "one" / "recipe.yaml")
+    assert learned != 1.0
+    assert recipe.solvers["denoiser"]["regularizer"][0]["weight"] == learned
+    images = [np.load(next((tmp_path / run / "reconstructions").iterdir())) for run in ("one", "two")]
+    np.testing.assert_array_equal(*images)
 
 
 @pytest.mark.slow

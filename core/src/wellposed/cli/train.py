@@ -14,6 +14,7 @@ from .options import Json, Overrides, Overwrite, RecipeArgument
 from .output import note
 
 if TYPE_CHECKING:
+    from ..experiment import Experiment
     from ..recipes import Recipe
 
 
@@ -77,15 +78,28 @@ def _train(recipe: Recipe, name: str, folder: Path, overwrite: bool, as_json: bo
         trainer = build("trainers", recipe.training.trainer, "training.trainer")
         data = training_data(experiment)
         with TrainingProgress(hooks()) as observer:
-            trainer.fit(target, data, state, observer)
+            fitted = trainer.fit(target, data, state, observer)
         if not leads:
             return
+        _take_over(experiment, target, fitted.arguments)
         if recipe.training.target not in experiment.solvers:  # `weights:` loads into the part that was trained
             save_weights(target, run.path("target.safetensors"), {"target": recipe.training.target})
         results = run_experiment(experiment)
         write_run(run, experiment, results, recipe.summary or name)
     hooks().call("on_run_finished", folder=run.target, results=results)
     show(results, run.target, as_json)
+
+
+def _take_over(experiment: Experiment, target: Any, arguments: dict[str, float]) -> None:
+    """Write learned arguments into the recipe that the run keeps, so that `wellposed run` uses them."""
+    from ..recipes.learned import with_arguments
+
+    training = experiment.recipe.training
+    assert training is not None
+    if arguments:
+        experiment.recipe = with_arguments(experiment.recipe, training.target, target, arguments)
+    for path, value in arguments.items():
+        note(f"learned: {training.target}.{path} = {value:.6g}")
 
 
 def _join() -> bool:

@@ -177,7 +177,7 @@ def gradient_is_right(subject: Subject) -> None:
     needs(regularizer, "value")
     for seed in (0, 1):
         x, h = images_for(regularizer, 1, seed), normal(image_space(regularizer), 1, 10 + seed)
-        value, slope = float(regularizer(x).detach()), dot(regularizer.grad(x), h).detach()
+        value, slope = float(regularizer(x).detach()), dot(regularizer.grad(x).detach(), h)
         order = taylor_slope(
             lambda t, x=x, h=h, value=value, slope=slope: abs(float(regularizer(x + t * h)) - value - t * slope),
             abs(value) + abs(slope),

@@ -38,4 +38,4 @@ def finish(problem: UpperLevel, evaluator: Evaluator, best: Evaluation, ending: 
     path = evaluator.transcript.folder / "parameters.json"
     path.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     metrics = {"objective": best.value, "error": best.error, "work": float(evaluator.work), **found["values"]}
-    return Fitted(problem.solver, evaluator.count, metrics)
+    return Fitted(problem.solver, evaluator.count, metrics, dict(found["values"]))
