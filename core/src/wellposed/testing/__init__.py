@@ -24,7 +24,7 @@ _MODULE_OF = {
     "Subject": "subject",
     "check_component": "kit",
     "check_distribution": "kit",
-    "checks_for": "kit",
+    "checks_for": "checks",
     "parametrize_distribution": "parametrize",
     "parametrize_entries": "parametrize",
     "parametrize_with_checks": "parametrize",
@@ -41,10 +41,10 @@ def __getattr__(name: str) -> object:
 
 if TYPE_CHECKING:
     from .case import Case as Case
+    from .checks import checks_for as checks_for
     from .kit import Result as Result
     from .kit import check_component as check_component
     from .kit import check_distribution as check_distribution
-    from .kit import checks_for as checks_for
     from .parametrize import parametrize_distribution as parametrize_distribution
     from .parametrize import parametrize_entries as parametrize_entries
     from .parametrize import parametrize_with_checks as parametrize_with_checks

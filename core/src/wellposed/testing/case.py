@@ -8,6 +8,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..registry import KINDS, Entry, one_line, registry
+from .checks import checks_for
 from .global_state import GlobalState
 from .promise import Check, NotPromised
 
@@ -52,7 +53,6 @@ def cases_of_entry(entry: Entry) -> list[Case]:
 
 def cases_of_class(kind: str, cls: type, name: str | None = None) -> list[Case]:
     """The cases of a component class, registered as `name` or not at all."""
-    from .kit import checks_for
     from .subject import Subject
 
     label = name or cls.__name__

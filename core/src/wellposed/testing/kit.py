@@ -1,8 +1,7 @@
-"""The kit without pytest: which checks a component has, and the results of running them."""
+"""The kit without pytest: the results of running the checks of a component."""
 
 from __future__ import annotations
 
-import importlib
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,27 +9,9 @@ from typing import Literal
 
 from ..registry import one_line, registry
 from .case import Case, cases_of_class, cases_of_entry, entries_of
-from .promise import Check, NotPromised
+from .promise import NotPromised
 
 Outcome = Literal["passed", "failed", "skipped"]
-
-#: Modules whose `CHECKS` a kind has beside those of `documentation` and `building`.
-_MODULES: dict[str, tuple[str, ...]] = {
-    "operators": ("operators", "linear_operators", "nonlinear_operators"),
-    "patterns": ("patterns",),
-    "noise": ("noise",),
-    "fidelities": ("fidelities",),
-    "regularizers": ("regularizers", "proximal_maps", "convexity"),
-    "iterations": ("iterations", "convergence"),
-    "accelerations": ("accelerations",),
-    "gradients": ("gradients",),
-    "stopping": ("stopping",),
-    "networks": ("networks",),
-    "solvers": ("solvers",),
-    "trainers": ("trainers",),
-    "datasets": ("datasets",),
-    "metrics": ("metrics",),
-}
 
 
 @dataclass(frozen=True)
@@ -47,14 +28,6 @@ class Result:
     @property
     def ok(self) -> bool:
         return self.outcome != "failed"
-
-
-def checks_for(kind: str, cls: type) -> list[Check]:
-    """The checks that a class of `kind` has to pass."""
-    kind = registry().check_kind(kind)
-    names = ("documentation", "building", *_MODULES[kind])
-    modules = [importlib.import_module(f".{name}", __package__) for name in names]
-    return [check for module in modules for check in module.CHECKS if check.applies(cls)]
 
 
 def check_component(kind: str, cls_or_name: type | str) -> list[Result]:

@@ -1,0 +1,34 @@
+"""Which checks a component has."""
+
+from __future__ import annotations
+
+import importlib
+
+from ..registry import registry
+from .promise import Check
+
+#: Modules whose `CHECKS` a kind has beside those of `documentation` and `building`.
+_MODULES: dict[str, tuple[str, ...]] = {
+    "operators": ("operators", "linear_operators", "nonlinear_operators"),
+    "patterns": ("patterns",),
+    "noise": ("noise",),
+    "fidelities": ("fidelities",),
+    "regularizers": ("regularizers", "proximal_maps", "convexity"),
+    "iterations": ("iterations", "convergence"),
+    "accelerations": ("accelerations",),
+    "gradients": ("gradients",),
+    "stopping": ("stopping",),
+    "networks": ("networks",),
+    "solvers": ("solvers",),
+    "trainers": ("trainers",),
+    "datasets": ("datasets",),
+    "metrics": ("metrics",),
+}
+
+
+def checks_for(kind: str, cls: type) -> list[Check]:
+    """The checks that a class of `kind` has to pass."""
+    kind = registry().check_kind(kind)
+    names = ("documentation", "building", *_MODULES[kind])
+    modules = [importlib.import_module(f".{name}", __package__) for name in names]
+    return [check for module in modules for check in module.CHECKS if check.applies(cls)]
