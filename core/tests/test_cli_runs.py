@@ -18,6 +18,7 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 from wellposed import InputError, component
+from wellposed.report.training import training_section
 
 EVERYTHING = {
     "recipe.yaml",
@@ -146,23 +147,25 @@ def test_evaluate_gives_mean_and_spread(toy: Any) -> None:
     assert first["toy-psnr_std"] == pytest.approx(np.std(values, ddof=1))
 
 
-def test_a_sample_that_cannot_be_read_does_not_cost_the_others(toy: Any, monkeypatch: Any) -> None:
+@pytest.mark.parametrize("torn_one", [0, 2])
+def test_a_sample_that_cannot_be_read_does_not_cost_the_others(toy: Any, monkeypatch: Any, torn_one: int) -> None:
     squares = component("datasets", "toy-squares")
     read = squares.__getitem__
 
     def torn(self: Any, index: int) -> Any:
-        if index == 2:
-            raise InputError("image 2 is torn; replace it")
+        if index == torn_one:
+            raise InputError(f"image {index} is torn; replace it")
         return read(self, index)
 
     monkeypatch.setattr(squares, "__getitem__", torn)
     done = toy("evaluate", "toy/squares", "--samples", "5", "--out", "out")
     assert done.code == 2
-    assert "sample 2 is left out: image 2 is torn; replace it" in done.errors
+    assert f"sample {torn_one} is left out: image {torn_one} is torn; replace it" in done.errors
     written = json.loads(Path("out/results.json").read_text())
     assert [entry["samples"] for entry in written["results"]] == [4, 4]
-    assert written["left_out"] == [{"sample": "sample 2", "reason": "image 2 is torn; replace it"}]
-    assert "image 2 is torn" in Path("out/report.html").read_text()
+    reason = f"image {torn_one} is torn; replace it"
+    assert written["left_out"] == [{"sample": f"sample {torn_one}", "reason": reason}]
+    assert reason in Path("out/report.html").read_text()
 
 
 def test_what_fails_on_every_sample_is_a_failure(toy: Any, monkeypatch: Any) -> None:
@@ -229,12 +232,30 @@ def test_interrupted_training_goes_on_to_the_same_numbers(toy: Any) -> None:
     done = toy("train", "toy/learned", "--out", "whole")
     assert done.code == 0
     settings = ["train", "toy/learned", "training.trainer={use: toy-trainer, fail_at: 8}", "--out", "parts"]
-    assert toy(*settings).code == 130
+    broken = toy(*settings)
+    assert broken.code == 130
+    assert "checkpoints are in .parts.unfinished/trainer, the same command goes on" in broken.errors
+    assert "interrupted" in broken.errors
     assert not Path("parts").exists()
-    assert toy("train", "toy/learned", "--out", "parts").code == 2  # other settings
+    other = toy("train", "toy/learned", "--out", "parts")
+    assert other.code == 2
+    assert ".parts.unfinished holds unfinished work with another training.trainer;" in other.errors
     assert toy(*settings).code == 0
     assert torch.equal(load_file("whole/model.safetensors")["w"], load_file("parts/model.safetensors")["w"])
     assert [p.name for p in Path().glob(".*")] == []
+
+
+def test_the_report_of_a_training_shows_its_curves(tmp_path: Path) -> None:
+    log = tmp_path / "metrics.jsonl"
+    assert training_section(log) == []
+    lines = [{"step": k, "loss": 1 / k, "learning_rate": 1e-3} for k in (10, 20, 30)]
+    lines += [{"step": 30, "validation loss": 0.1}, {"step": 30, "validation psnr": None}]
+    log.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    ((title, html),) = training_section(log)
+    assert title == "Training"
+    assert html.count("<svg") == 1
+    assert "validation loss" in html  # beside the loss
+    assert "learning" not in html
 
 
 def test_stability_compares_worst_and_random_errors(toy: Any) -> None:

@@ -23,7 +23,7 @@ from wellposed import (
     bookkeeping,
     solve,
 )
-from wellposed.errors import SolveFailed
+from wellposed.errors import InputError, SolveFailed
 from wellposed.gradient import Gradient, Unrolled
 from wellposed.solver import Iterative
 from wellposed.stopping import CertifiedAccuracy, FixedPointResidual, Progress, RelativeChange
@@ -250,6 +250,24 @@ def test_parts_that_do_not_fit_are_refused_before_any_work() -> None:
     with pytest.raises(CompositionError, match="needs a regularizer with grad, value"):
         solve(bare, GradientStep())
     assert iteration.batches == []
+
+
+def test_what_is_no_part_of_a_problem_is_told() -> None:
+    posed = problem()
+    for attempt, sentence in (
+        (
+            lambda: Problem(posed.operator, posed.measurement, QuadraticFidelity),
+            "the fidelity of a problem is the class",
+        ),
+        (
+            lambda: Problem(posed.measurement, posed.measurement, QuadraticFidelity()),
+            "must be an instance of Operator; a Tensor was",
+        ),
+        (lambda: solve(posed, GradientStep), r"the iteration is the class GradientStep; .*write GradientStep\(…\)"),
+        (lambda: solve(posed, GradientStep(), stop=2), "the stopping rule must be an instance of Stop; 2 was given"),
+    ):
+        with pytest.raises(InputError, match=sentence):
+            attempt()
 
 
 def test_start_images_are_checked() -> None:

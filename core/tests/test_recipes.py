@@ -183,6 +183,14 @@ def test_bad_overrides_are_told(text: str) -> None:
         override({"seed": 1, "metrics": ["psnr"]}, text)
 
 
+def test_a_setting_of_a_solver_that_is_not_there_is_a_slip(tmp_path: Path) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_text("data: d\nsolvers: {TV: {use: iterative}}\n")
+    with pytest.raises(RecipeError, match="no solver 'TVV'; did you mean TV"):
+        load_recipe(path, ["solvers.TVV.stop.iterations=4"])
+    assert list(load_recipe(path, ["solvers.new={use: fbp}"]).solvers) == ["TV", "new"]
+
+
 def test_exponents_are_numbers() -> None:
     assert parse_value("1e-3") == 1e-3
     assert parse_value("-2E+4") == -2e4

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .errors import InputError
+from .errors import InputError, ShapeError
 from .interface import Component
 from .noise import Noise, NoNoise
 from .operator import Operator
@@ -81,7 +81,10 @@ class Simulated(Dataset):
             raise InputError(f"sample {image.name} has no image to simulate a measurement from")
         dtype = self.dtype.to_complex() if image.truth.is_complex() else self.dtype
         truth = image.truth.to(device=self.device, dtype=dtype)
-        operator = self._operator_for(tuple(truth.shape))
+        try:
+            operator = self._operator_for(tuple(truth.shape))
+        except ShapeError as error:
+            raise ShapeError(f"image {image.name}: {error}") from None
         with torch.no_grad():
             ideal = operator(truth[None])
             noisy = self.noise(ideal.cpu(), generator_of(self.seed, index, "noise")).to(ideal.device)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from .acceleration import Acceleration, NoAcceleration
 from .compatibility import with_alternatives
-from .errors import CompositionError
+from .errors import CompositionError, require
 from .gradient import Gradient, NoGradient
 from .iteration import Iteration
 from .problem import Problem
@@ -41,7 +41,10 @@ def solve(
 
     Raises `CompositionError` before any work where the parts do not fit together.
     """
+    require(problem, Problem, "what is solved")
+    require(iteration, Iteration, "the iteration")
     stop = stop or Stop()
+    require(stop, Stop, "the stopping rule")
     acceleration = acceleration or NoAcceleration()
     gradient = gradient or NoGradient()
     check_composition(problem, iteration, stop, acceleration, gradient)

@@ -54,3 +54,17 @@ class CapabilityMissing(WellposedError, NotImplementedError):
     """A component was asked for something that it declares not to have."""
 
     exit_code = 2
+
+
+def require(value: object, interface: type, what: str) -> None:
+    """Raise `InputError` unless `value` is an instance of `interface`; a class given for its instance is told."""
+    if isinstance(value, interface):
+        return
+    if isinstance(value, type) and issubclass(value, interface):
+        raise InputError(f"{what} is the class {value.__name__}; it must be an instance: write {value.__name__}(…)")
+    raise InputError(f"{what} must be an instance of {interface.__name__}; {_short(value)} was given")
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"a {type(value).__name__}"

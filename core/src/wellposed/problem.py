@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from .errors import ShapeError
+from .errors import ShapeError, require
 from .fidelity import Fidelity
 from .operator import LinearOperator, Operator
 from .regularizer import Regularizer, Zero
@@ -28,6 +28,9 @@ class Problem:
     regularizer: Regularizer = field(default_factory=Zero)
 
     def __post_init__(self) -> None:
+        require(self.operator, Operator, "the operator of a problem")
+        require(self.fidelity, Fidelity, "the fidelity of a problem")
+        require(self.regularizer, Regularizer, "the regularizer of a problem")
         self.operator.check_range(self.measurement)
         if len(self.measurement) == 0:
             raise ShapeError("the measurement holds no sample: its batch dimension is 0")

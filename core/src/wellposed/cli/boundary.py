@@ -43,6 +43,8 @@ def _dispatch(arguments: Sequence[str]) -> int:
 
     code = app(arguments, prog_name="wellposed", standalone_mode=False)
     sys.stdout.flush()
+    if code == INTERRUPTED:  # typer turns Ctrl-C into this code and says nothing
+        raise KeyboardInterrupt
     return code if isinstance(code, int) else 0
 
 

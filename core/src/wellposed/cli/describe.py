@@ -58,7 +58,9 @@ def arguments_of(cls: type) -> list[dict[str, Any]]:
 
 
 def example_of(name: str, cls: type) -> Any:
-    """A node that a recipe can hold: the component's first example, else its bare name."""
+    """A node that a recipe can hold: the bare name where that suffices, else the component's first example."""
+    if not any(argument["required"] for argument in arguments_of(cls)):
+        return name
     example = next(iter(getattr(cls, "examples", lambda: ())()), None)
     return {"use": name, **example} if example else name
 

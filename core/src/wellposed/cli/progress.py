@@ -87,6 +87,11 @@ class TrainingProgress(TrainingObserver):
         self._bars = progress_bars()
         self._task: Any = None
 
+    @property
+    def visible(self) -> bool:
+        """Whether a bar is shown."""
+        return not self._bars.disable
+
     def __enter__(self) -> TrainingProgress:
         self._bars.start()
         return self

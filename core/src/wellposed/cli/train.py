@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .execute import shortest
 from .options import Json, Overrides, Overwrite, RecipeArgument
 from .output import note
 
 if TYPE_CHECKING:
+    from ..dataset import Dataset
     from ..experiment import Experiment
     from ..recipes import Recipe
+    from ..trainer import Fitted, Trainer
+    from .progress import TrainingProgress
 
 
 def train(
@@ -60,6 +64,7 @@ def _train(recipe: Recipe, name: str, folder: Path, overwrite: bool, as_json: bo
     from ..experiment import training_data, training_target
     from ..hooks import hooks
     from ..recipes import build
+    from ..report.training import training_section
     from ..runs import FollowedRunDirectory, ResumableRunDirectory
     from ..runs.contents import write_run
     from ..weights import save_weights
@@ -78,16 +83,27 @@ def _train(recipe: Recipe, name: str, folder: Path, overwrite: bool, as_json: bo
         trainer = build("trainers", recipe.training.trainer, "training.trainer")
         data = training_data(experiment)
         with TrainingProgress(hooks()) as observer:
-            fitted = trainer.fit(target, data, state, observer)
+            fitted = _fit(trainer, target, data, state, observer)
         if not leads:
             return
         _take_over(experiment, target, fitted.arguments)
         if recipe.training.target not in experiment.solvers:  # `weights:` loads into the part that was trained
             save_weights(target, run.path("target.safetensors"), {"target": recipe.training.target})
         results = run_experiment(experiment)
-        write_run(run, experiment, results, recipe.summary or name)
+        write_run(run, experiment, results, recipe.summary or name, training_section(state / "metrics.jsonl"))
     hooks().call("on_run_finished", folder=run.target, results=results)
     show(results, run.target, as_json)
+
+
+def _fit(trainer: Trainer, target: Any, data: Dataset, folder: Path, observer: TrainingProgress) -> Fitted:
+    """Train, and say where the work is: at its beginning where no bar is shown, and when it is broken off."""
+    if not observer.visible:
+        note(f"training; metrics and checkpoints are in {shortest(folder)}")
+    try:
+        return trainer.fit(target, data, folder, observer)
+    except (KeyboardInterrupt, SystemExit):
+        note(f"the training was broken off; its checkpoints are in {shortest(folder)}, the same command goes on")
+        raise
 
 
 def _take_over(experiment: Experiment, target: Any, arguments: dict[str, float]) -> None:
@@ -118,11 +134,23 @@ def _check_same(folder: Path, recipe: Recipe) -> None:
     """Unfinished work goes on only with the settings it was begun with."""
     from ..errors import InputError
 
-    begun: dict[str, Any] = recipe.document()
+    begun: dict[str, Any] = json.loads(json.dumps(recipe.document()))
     record = folder / "begun.json"
     if not record.exists():
         record.write_text(json.dumps(begun), encoding="utf-8")
         return
-    if json.loads(record.read_text(encoding="utf-8")) != begun:
-        raise InputError(f"{folder} holds unfinished work with other settings; choose another --out or remove it")
+    other = _difference(json.loads(record.read_text(encoding="utf-8")), begun)
+    if other is not None:
+        raise InputError(
+            f"{shortest(folder)} holds unfinished work with another {other}; choose another --out or remove it"
+        )
     note("going on with unfinished work")
+
+
+def _difference(one: Any, two: Any, place: str = "") -> str | None:
+    """The first place at which two recipes differ."""
+    if isinstance(one, dict) and isinstance(two, dict):
+        keys = [*one, *(key for key in two if key not in one)]
+        found = (_difference(one.get(key), two.get(key), f"{place}.{key}".lstrip(".")) for key in keys)
+        return next((each for each in found if each is not None), None)
+    return None if one == two else place

@@ -60,7 +60,7 @@ class Experiment:
 
     def check(self) -> None:
         """Pose the first sample's problem to every solver; raises an `InputError` where one does not fit."""
-        sample = self.sample(0)
+        sample = self.first()
         self._monitors(sample)
         for label, solver in self.solvers.items():
             try:
@@ -116,6 +116,16 @@ class Experiment:
             if finished is not None:
                 finished(row)
         return rows, result
+
+    def first(self) -> Sample:
+        """The first sample that can be read; raises what the first one does where none can."""
+        failure: InputError | None = None
+        for index in range(self.count):
+            try:
+                return self.sample(index)
+            except InputError as error:
+                failure = failure or error
+        raise failure or RecipeError("the dataset holds no sample", "data")
 
     def sample(self, index: int) -> Sample:
         """Sample `index` on the experiment's device and in its precision, with its operator."""

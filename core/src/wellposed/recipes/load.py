@@ -14,6 +14,7 @@ from yaml.constructor import ConstructorError
 from ..errors import RecipeError
 from .find import find_recipe
 from .model import Recipe, parse
+from .words import nearest
 
 _SIZE_LIMIT = 1_000_000
 
@@ -25,9 +26,24 @@ def load_recipe(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """
     path = find_recipe(str(source))
     document = _read_yaml(path)
+    labels = _labels(document)
     for text in overrides:
         override(document, text)
+    _refuse_new_labels(document, labels)
     return parse(document, path.name)
+
+
+def _labels(document: Any) -> list[str]:
+    solvers = document.get("solvers") if isinstance(document, dict) else None
+    return list(map(str, solvers)) if isinstance(solvers, dict) else []
+
+
+def _refuse_new_labels(document: Any, labels: list[str]) -> None:
+    """An override below a label that the recipe does not have is a slip, unless it brings a whole solver."""
+    for label in _labels(document):
+        node = document["solvers"][label] if label not in labels and labels else None
+        if isinstance(node, dict) and "use" not in node:
+            raise RecipeError(f"the recipe has no solver {label!r}{nearest(label, labels)}", f"solvers.{label}")
 
 
 def override(document: Any, text: str) -> None:

@@ -75,7 +75,7 @@ def metric_lines(results: Results) -> list[str]:
 def facts(experiment: Experiment, surroundings: dict) -> list[tuple[str, str]]:
     """The head of the report: what was reconstructed, from what, where."""
     recipe = experiment.recipe
-    operator = experiment.operator or experiment.sample(0).operator
+    operator = experiment.operator or experiment.first().operator
     found = [("data", _node_text(recipe.data))]
     if operator is not None:
         node = recipe.operator or (recipe.data.get("operator") if isinstance(recipe.data, dict) else None)
