@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import pytest
@@ -201,23 +200,23 @@ def test_unfinished_work_stays_for_the_next_attempt(tmp_path: Path) -> None:
     assert hidden(tmp_path) == []
 
 
-def hold(target: Path, held: Event) -> None:
-    run = ResumableRunDirectory(target)
-    run.__enter__()
-    held.set()
-    time.sleep(60)
+HOLD = """
+import sys, time
+from wellposed.runs import ResumableRunDirectory
+run = ResumableRunDirectory(sys.argv[1])
+run.__enter__()
+print("held", flush=True)
+time.sleep(600)
+"""
 
 
 def test_a_second_process_does_not_work_on_the_same(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    held = context.Event()
-    process = context.Process(target=hold, args=(tmp_path / "run", held))
-    process.start()
-    assert held.wait(60)
-    with pytest.raises(InputError, match="at work"):
-        ResumableRunDirectory(tmp_path / "run").__enter__()
-    process.kill()
-    process.join()
+    with subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path / "run")], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"held\n"
+        with pytest.raises(InputError, match="at work"):
+            ResumableRunDirectory(tmp_path / "run").__enter__()
+        process.kill()
     with ResumableRunDirectory(tmp_path / "run") as run:
         run.write_text("recipe.yaml", "")
     assert hidden(tmp_path) == []
