@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import venv
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,11 +46,12 @@ class Environment:
 
 
 @pytest.fixture
-def environment(tmp_path: Path) -> Environment:
+def environment(tmp_path: Path) -> Iterator[Environment]:
     if sys.platform == "win32":
         pytest.skip("the paths of this test are those of POSIX")
     venv.create(tmp_path / "venv", with_pip=True)
-    return Environment(tmp_path / "venv")
+    yield Environment(tmp_path / "venv")
+    shutil.rmtree(tmp_path / "venv")  # gigabytes each, and pytest keeps the folders of three runs
 
 
 def test_selected_plugins_install_just_those(environment: Environment, tmp_path: Path) -> None:
