@@ -125,6 +125,19 @@ def session(course: Two, folder: Path, observer: TrainingObserver | None = None,
     return running.Session(pace, course, Bumps(count=8), folder, observer)
 
 
+def test_other_settings_are_refused_and_new_ones_are_not(tmp_path: Path) -> None:
+    with session(Two(), tmp_path, steps=4) as first:
+        first.run()
+    newer = Two()
+    newer.settings = {"name": "two", "loss": "a setting that older checkpoints do not have"}
+    with session(newer, tmp_path, steps=4) as again:
+        assert again.step == 4
+    other = Two()
+    other.settings = {"name": "three"}
+    with pytest.raises(InputError, match="made with name = two, asked for is three"):
+        session(other, tmp_path, steps=4).__enter__()
+
+
 def test_a_group_of_rate_zero_stays_as_it_is_and_preparation_comes_once(tmp_path: Path) -> None:
     course = Two()
     watch = Watching(course)

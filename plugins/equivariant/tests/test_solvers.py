@@ -296,3 +296,10 @@ def test_images_of_another_form_are_refused_before_any_work() -> None:
 def test_settings_that_make_no_solver_get_a_sentence(settings: dict) -> None:
     with pytest.raises(InputError, match=next(iter(settings))):
         LearnedProximalGradient(**settings)
+
+
+def test_its_layers_share_all_parameters_among_them() -> None:
+    iteration = LearnedProximalGradient(steps=3, network=OrdinaryProximal(width=4)).iteration
+    layers = iteration.layer_parameters()
+    assert len(layers) == iteration.depth == 3
+    assert {id(p) for layer in layers for p in layer} == {id(p) for p in iteration.parameters()}

@@ -133,3 +133,11 @@ def test_mixed_precision_rounds_the_networks_and_not_the_operator(toy: ModuleTyp
     assert not torch.equal(x.float(), whole)
     x.float().square().sum().backward()
     assert all(p.grad is None or bool(torch.isfinite(p.grad).all()) for p in solver.parameters())
+
+
+def test_its_layers_share_all_parameters_among_them() -> None:
+    iteration = PrimalDualSteps(3, Channels(1, 1, 2), 4)
+    layers = iteration.layer_parameters()
+    assert len(layers) == iteration.depth == 3
+    assert {id(p) for layer in layers for p in layer} == {id(p) for p in iteration.parameters()}
+    assert sum(map(len, layers)) == len(list(iteration.parameters()))
