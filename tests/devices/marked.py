@@ -25,7 +25,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from .waits import Log
@@ -37,7 +36,13 @@ _aten = torch.ops.aten
 #: What may mix the devices, apart from pointwise operations with a scalar.
 _COPIES = {_aten.copy_.default, _aten._to_copy.default, _aten._foreach_copy_.default}
 _INDEXING = {_aten.index.Tensor, _aten.index_put.default, _aten.index_put_.default, _aten._unsafe_index.Tensor}
-_SCALAR_VALUE = {_aten.masked_fill.Tensor, _aten.masked_fill_.Tensor, _aten.fill_.Tensor, _aten.fill.Tensor}
+_SCALAR_VALUE = {
+    _aten.masked_fill.Tensor,
+    _aten.masked_fill_.Tensor,
+    _aten.fill.Tensor,
+    _aten.fill_.Tensor,
+    _aten.where.self,
+}
 
 
 class DeviceError(RuntimeError):
@@ -72,7 +77,13 @@ class Marked(Tensor):
     def __tensor_unflatten__(inner: dict[str, Tensor], *_: Any) -> Marked:
         return Marked(inner["inner"])
 
-    # What torch computes without an operation that a mode would see.
+    # What C++ does behind the modes' backs: Python data on a device, and lists of numbers as indices.
+    def __getitem__(self, index: Any) -> Tensor:
+        return super().__getitem__(_index(index))
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        super().__setitem__(_index(index), value)
+
     def tolist(self) -> Any:
         return self.cpu().tolist()
 
@@ -113,24 +124,22 @@ def second_device() -> Iterator[Log]:
     with ExitStack() as stack:
         stack.callback(torch.__future__.set_swap_module_params_on_conversion, swapped)
         stack.callback(delattr, torch, "lazy")
-        stack.enter_context(_Constructors())
+        for name in ("tensor", "as_tensor", "asarray"):
+            stack.callback(setattr, torch, name, getattr(torch, name))
+            setattr(torch, name, _constructor(getattr(torch, name)))
         stack.enter_context(_Operations(log))
         yield log
 
 
-class _Constructors(TorchFunctionMode):
-    """Tensors of Python and NumPy data are made here and copied there: C++ does it behind the modes' backs."""
+def _constructor(make: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """`make` for Python and NumPy data that end up there: made here and copied, as CUDA's are."""
 
-    _makers = frozenset({torch.tensor, torch.as_tensor, torch.asarray})
-    _indexed = frozenset({Tensor.__getitem__, Tensor.__setitem__})
+    def made(*args: Any, **kwargs: Any) -> Tensor:
+        if _is_there(kwargs.get("device")):
+            return make(*args, **{**kwargs, "device": None}).to(DEVICE)
+        return make(*args, **kwargs)
 
-    def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
-        given = dict(kwargs or {})
-        if func in self._makers and _is_there(given.get("device")):
-            return func(*args, **{**given, "device": None}).to(DEVICE)
-        if func in self._indexed and isinstance(args[0], Marked):
-            args = (args[0], _index(args[1]), *args[2:])
-        return func(*args, **given)
+    return made
 
 
 class _Operations(TorchDispatchMode):
@@ -186,9 +195,10 @@ class _Call:
             indices = [t for t in self.args[1] if t is not None]
             rest = [t for t in self.here if not any(t is i for i in indices)]
             return isinstance(self.args[0], Marked) and all(t.ndim == 0 for t in rest)
-        pointwise = torch.Tag.pointwise in self.func.tags or self.func in _SCALAR_VALUE or "where" in str(self.func)
+        # Of three operands (clamp, lerp, addcmul) CUDA takes no CPU scalar, at least not in every version.
+        binary = torch.Tag.pointwise in self.func.tags and len(self.there) + len(self.here) == 2
         written = self.func._schema.is_mutable and not isinstance(self.args[0], Marked)
-        return pointwise and not written and all(t.ndim == 0 for t in self.here)
+        return (binary or self.func in _SCALAR_VALUE) and not written and all(t.ndim == 0 for t in self.here)
 
     def run(self) -> Any:
         outer = {id(t.inner): t for t in self.there}

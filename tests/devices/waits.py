@@ -71,6 +71,8 @@ def kind_of(call: _Call) -> str | None:
         return "scalar"
     if call.func in _SHAPES:
         return "shape"
+    if call.func is _aten.where.self:
+        return "upload" if call.here else None  # a CPU scalar is copied first, unlike in binary operations
     if call.func is _aten.repeat_interleave.Tensor:
         return "shape" if call.kwargs.get("output_size") is None else None
     return _indexed(call.func, call.args) if call.func in _INDEXED else None

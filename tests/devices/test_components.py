@@ -1,0 +1,50 @@
+"""Every registered component on a second device: it computes there what it computes here, and stays there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from wellposed.registry import registry
+from wellposed.testing.promise import NotPromised
+from wellposed.testing.subject import Subject
+
+from devices.exercises import EXERCISES
+from devices.marked import DEVICE, second_device
+
+
+def subjects() -> Iterator[Any]:
+    for entry in registry().entries():
+        if entry.kind not in EXERCISES:
+            continue
+        for i, arguments in enumerate(entry.load().examples()):
+            yield pytest.param(
+                Subject(entry.kind, entry.load(), arguments, entry.name), id=f"{entry.kind}/{entry.name}.{i}"
+            )
+
+
+@pytest.mark.parametrize("subject", list(subjects()))
+def test_component(subject: Subject) -> None:
+    exercise = EXERCISES[subject.kind]
+    torch.manual_seed(0)
+    here = list(exercise(subject, lambda thing: thing))
+    torch.manual_seed(0)
+    with second_device():
+        there = list(exercise(subject, _moved))
+        for (name, expected), (_, value) in zip(here, there, strict=True):
+            _same(f"{subject}: {name}", expected, value)
+
+
+def _moved(thing: Any) -> Any:
+    return thing.to(DEVICE) if isinstance(thing, Tensor | nn.Module) else thing
+
+
+def _same(what: str, expected: Any, value: Any) -> None:
+    if isinstance(expected, Tensor):
+        assert value.device.type == DEVICE.type, f"{what} is on {value.device}"
+        assert torch.allclose(value.detach().cpu(), expected.detach(), rtol=1e-7, atol=1e-9, equal_nan=True), what
+    else:
+        assert value == pytest.approx(expected), what
