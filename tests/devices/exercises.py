@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+
 from wellposed import CompositionError, LinearOperator, Problem, Stop, WellposedError, solve
 from wellposed.fidelity import Fidelity
 from wellposed.iteration import Iteration
@@ -187,12 +189,9 @@ def solvers(subject: Subject, move: Move) -> Steps:
     broken = y.clone()
     broken[1] = float("nan")
     yield "beside a broken one", solver.solve(solver.pose(broken, operator)).x
-    try:
+    with suppress(CompositionError):
         yield "to an accuracy", solver.solve(solver.pose(y, operator), accuracy=1e-2).bound
-    except CompositionError:
-        pass
-    x, penalty = solver.train().with_penalty(y, operator)
-    yield "penalty", penalty
+    yield "penalty", solver.train().with_penalty(y, operator)[1]
     yield from _parameters(solver, lambda: solver.with_penalty(y, operator)[0])
 
 

@@ -7,23 +7,28 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
-from wellposed.registry import registry
-from wellposed.testing.promise import NotPromised
-from wellposed.testing.subject import Subject
-
 from devices.exercises import EXERCISES
 from devices.marked import DEVICE, second_device
+from torch import Tensor, nn
+
+from wellposed.registry import registry
+from wellposed.testing.subject import Subject
+
+
+#: Inner solvers without Numba, and scans by gathering, take seconds here.
+SLOW = {
+    *(f"regularizers/total-variation.{i}" for i in range(3)),
+    "regularizers/total-generalized-variation.0",
+    *(f"operators/{beam}-beam.{i}" for beam in ("fan", "parallel") for i in (0, 1, 3)),
+}
 
 
 def subjects() -> Iterator[Any]:
     for entry in registry().entries():
-        if entry.kind not in EXERCISES:
-            continue
-        for i, arguments in enumerate(entry.load().examples()):
-            yield pytest.param(
-                Subject(entry.kind, entry.load(), arguments, entry.name), id=f"{entry.kind}/{entry.name}.{i}"
-            )
+        for i, arguments in enumerate(entry.load().examples() if entry.kind in EXERCISES else ()):
+            name = f"{entry.kind}/{entry.name}.{i}"
+            subject = Subject(entry.kind, entry.load(), arguments, entry.name)
+            yield pytest.param(subject, id=name, marks=[pytest.mark.slow] if name in SLOW else [])
 
 
 @pytest.mark.parametrize("subject", list(subjects()))
