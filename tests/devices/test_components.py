@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from wellposed.registry import registry
 from wellposed.testing.subject import Subject
 
-
 #: Inner solvers without Numba, and scans by gathering, take seconds here.
 SLOW = {
     *(f"regularizers/total-variation.{i}" for i in range(3)),
