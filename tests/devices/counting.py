@@ -15,7 +15,7 @@ from devices.marked import DEVICE
 from devices.waits import Log, Wait
 from torch import nn
 
-from wellposed import CompositionError, InputError, Problem, Stop, solve
+from wellposed import InputError, Problem, Stop, WellposedError, solve
 from wellposed.dataset import Simulated
 from wellposed.iteration import Iteration
 from wellposed.recipes import build
@@ -23,12 +23,20 @@ from wellposed.recipes.builder import construct
 from wellposed.registry import component, registry
 from wellposed.regularizer import Regularizer, Zero
 from wellposed.stopping import Rule
-from wellposed.testing.doubles import Bumps, DenseOperator, GradientStep, QuadraticRegularizer
+from wellposed.testing.doubles import Bumps, GradientStep, PeriodicBlur, QuadraticRegularizer
 from wellposed.testing.problems import least_squares
 
+_SCAN = {"use": "parallel-beam", "shape": [16, 16], "angles": 8}
+OPERATORS: dict[str, Any] = {
+    "tomography": _SCAN,
+    "resonance": {"use": "fourier", "shape": [16, 16], "mask": {"use": "cartesian-mask", "acceleration": 2.0}},
+    "transmission": {"use": "beer-lambert", "operator": _SCAN},
+}
 KINDS = ("scalar", "shape", "download", "upload")
 #: Steps before counting, when what is computed once has been, and steps counted.
 _BEFORE, _STEPS = 3, 10
+#: Its every value is an optimisation of its own, the same as that of the next simpler one.
+_COSTLY = {"total-generalized-variation"}
 
 
 @dataclass(frozen=True)
@@ -75,7 +83,7 @@ def of_a_training_step(log: Log, solver: Callable[[], Any]) -> Row:
     """Of the supervised trainer, where nothing is logged, validated or saved."""
 
     def waits(steps: int) -> Counter[Wait]:
-        data = Simulated(Bumps(8), DenseOperator.from_tensor(torch.eye(64), (1, 8, 8)).float())
+        data = Simulated(Bumps(8), PeriodicBlur((1, 8, 8)))
         trainer = component("trainers", "supervised")(steps=steps, batch=2, metrics=[], validation=0, log_every=1000)
         target = solver().to(DEVICE)
         log.clear()
@@ -86,48 +94,53 @@ def of_a_training_step(log: Log, solver: Callable[[], Any]) -> Row:
     return Row("a training step", _share(waits(6) - waits(4), 2))
 
 
-def problems_for(iteration: Iteration) -> Iterator[tuple[str, Problem]]:
-    """Small scans with every fidelity and regularizer that the iteration takes; its own example, if it has one."""
+def problems_for(iteration: Iteration, operator: str = "tomography") -> Iterator[tuple[str, Problem]]:
+    """Small scans with each fidelity and each regularizer that the iteration takes; its own example, if it has one."""
     own = getattr(type(iteration), "example_problem", None)
     if own is not None:
-        yield "its own", on_device(own(2))
+        yield "its own", own(2)
         return
-    for fidelity in registry().entries("fidelities"):
-        for prior in ("", *(entry.name for entry in registry().entries("regularizers"))):
-            problem = scan(fidelity.name, prior)
-            try:
-                solve(problem, iteration, stop=Stop(0))
-            except (CompositionError, InputError):
-                continue
-            yield f"{fidelity.name} {prior}", on_device(problem)
+    priors = [entry.name for entry in registry().entries("regularizers") if entry.name not in _COSTLY]
+    fidelities = [entry.name for entry in registry().entries("fidelities")]
+    for fidelity, prior in (*(("l2", prior) for prior in priors), *((fidelity, "") for fidelity in fidelities)):
+        try:
+            problem = scan(fidelity, prior, operator)
+            solve(problem, iteration, stop=Stop(1))
+        except WellposedError:
+            continue
+        yield f"{fidelity} {prior}".strip(), problem
 
 
 def on_device(problem: Problem) -> Problem:
     return move_problem(problem, lambda thing: thing.to(DEVICE))
 
 
-def scan(fidelity: str, prior: str) -> Problem:
-    """Two small scans, here; `prior` may be empty."""
-    operator = build("operators", {"use": "parallel-beam", "shape": [16, 16], "angles": 8}).double()
-    image = torch.zeros(2, 1, 16, 16, dtype=torch.float64)
-    image[:, :, 4:11, 5:12] = 1.0
-    return Problem(operator, operator(image) + 0.1, first_example("fidelities", fidelity), _prior(prior))
+def scan(fidelity: str, prior: str, operator: str = "tomography") -> Problem:
+    """Two small images, measured here; `prior` may be empty."""
+    forward = build("operators", OPERATORS[operator]).double()
+    image = forward.domain.zeros(2, dtype=torch.float64)
+    image[..., 4:11, 5:12] = 0.2
+    y = forward(image)
+    return Problem(forward, y + 0.1, plain("fidelities", fidelity), _prior(prior))
 
 
 def _prior(name: str) -> Regularizer:
     if not name:
         return Zero()
-    built = first_example("regularizers", name)
+    built = plain("regularizers", name)
     try:
         return 0.01 * built
     except InputError:  # how much a learned proximal map smooths is trained
         return built
 
 
-def first_example(kind: str, name: str) -> Any:
-    """A registered component as its first example builds it."""
+def plain(kind: str, name: str) -> Any:
+    """A registered component as it is by default, or else as its first example builds it."""
     cls = component(kind, name)
-    built = construct(cls, next(iter(cls.examples()), {}))
+    try:
+        built = construct(cls, {})
+    except InputError:
+        built = construct(cls, next(iter(cls.examples()), {}))
     return built.double() if isinstance(built, nn.Module) else built
 
 

@@ -13,9 +13,9 @@ from devices.counting import (
     Row,
     at_a_measuring_point,
     between_measuring_points,
-    first_example,
     of_a_training_step,
     on_device,
+    plain,
     problems_for,
     scan,
     table,
@@ -69,7 +69,7 @@ def test_an_iteration_does_not_wait(subject: Subject) -> None:
 def test_an_acceleration_does_not_wait(name: str) -> None:
     with second_device() as log:
         problem = on_device(least_squares(QuadraticRegularizer()).problem)
-        acceleration = first_example("accelerations", name)
+        acceleration = plain("accelerations", name)
         row = between_measuring_points(name, log, problem, GradientStep(), acceleration=acceleration)
         assert_does_not_wait(row)
 
@@ -95,7 +95,7 @@ def _rows(make: Callable[[dict], Iteration], examples: tuple[dict, ...], log: An
     for arguments in examples:
         iteration = make(arguments)
         for what, problem in problems_for(iteration):
-            yield between_measuring_points(f"{what} {arguments or ''}", log, problem, iteration)
+            yield between_measuring_points(f"{what} {arguments or ''}", log, on_device(problem), iteration)
 
 
 @pytest.mark.slow
@@ -103,6 +103,6 @@ def test_table_of_measuring_points_and_training() -> None:
     rows = []
     with second_device() as log:
         for entry in registry().entries("stopping"):
-            rows.append(at_a_measuring_point(f"measured by {entry.name}", log, first_example("stopping", entry.name)))
+            rows.append(at_a_measuring_point(f"measured by {entry.name}", log, plain("stopping", entry.name)))
         rows.append(of_a_training_step(log, lambda: component("solvers", "learned-primal-dual")(steps=2, width=4)))
     print(f"\nwaits for the device at a measuring point, and in a training step\n{table(rows)}")
