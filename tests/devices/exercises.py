@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from wellposed import CompositionError, LinearOperator, Problem, Stop, WellposedError, solve
+from wellposed.algebra import stack
 from wellposed.fidelity import Fidelity
 from wellposed.iteration import Iteration
 from wellposed.noise import Noise
@@ -59,6 +60,9 @@ def _linear(operator: LinearOperator, x: Tensor, y: Tensor, move: Move) -> Steps
     yield "gradient of solve_normal", _gradient(lambda u: operator.solve_normal(u, 0.5), x)
     yield "forward mode", torch.func.jvp(operator, (x,), (x,))[1]
     yield "algebra", (2 * operator.T @ operator - operator.T @ operator)(x)
+    stacked = stack([operator, 2 * operator])
+    yield "stack", stacked.adjoint(stacked(x))
+    yield "norm of a stack", stacked.norm()
     for block in operator.row_blocks(2):
         block = move(block)
         yield "row block", block(x)
@@ -102,7 +106,8 @@ def regularizers(subject: Subject, move: Move) -> Steps:
     plain = subject.build()
     x = prior_images(plain)
     plain, x = move(plain), move(x)
-    weighted = [] if any(True for _ in plain.parameters()) else [0.5 * plain]
+    learned = any(True for _ in plain.parameters())
+    weighted = [] if learned else [0.5 * plain, move(plain * torch.tensor(0.5, dtype=torch.float64))]
     step = torch.full((len(x),), 0.3, dtype=x.dtype.to_real(), device=x.device)
     for regularizer in (plain, *weighted):
         for name, call in maps_of(regularizer).items():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -11,7 +13,9 @@ from devices.exercises import EXERCISES
 from devices.marked import DEVICE, second_device
 from torch import Tensor, nn
 
+from wellposed.recipes import build
 from wellposed.registry import registry
+from wellposed.testing.measure import bump
 from wellposed.testing.subject import Subject
 
 #: Inner solvers without Numba, and scans by gathering, take seconds here.
@@ -52,3 +56,21 @@ def _same(what: str, expected: Any, value: Any) -> None:
         assert torch.allclose(value.detach().cpu(), expected.detach(), rtol=1e-7, atol=1e-9, equal_nan=True), what
     else:
         assert value == pytest.approx(expected), what
+
+
+@pytest.mark.parametrize("estimate", ["espirit", "smooth_maps"])
+def test_coil_maps_are_estimated_there(estimate: str) -> None:
+    """An operator that gets its maps from measurements, which no example shows."""
+    find = partial(getattr(import_module("wellposed_physics.mri.sensitivities"), estimate), calibration=12)
+    maps = {"use": "birdcage", "coils": 4}
+    lines = {"use": "cartesian-mask", "acceleration": 2.0, "center_fraction": 0.5}
+    shape = {"use": "multicoil-fourier", "shape": [24, 24]}
+    known = build("operators", {**shape, "mask": lines, "sensitivities": maps}).double()
+    y = known(bump(known.domain, 2).to(torch.complex128))
+    operator = build("operators", {**shape, "mask": lines, "coils": 4}).double()
+    here = operator.calibrated(y, find).pinv(y)
+    with second_device():
+        there = operator.to(DEVICE).calibrated(y.to(DEVICE), find)
+        _same(estimate, here, there.pinv(y.to(DEVICE)))
+        index = torch.tensor([1], device=DEVICE)
+        _same(f"{estimate} of one sample", here[1:], there.take(index).pinv(y.to(DEVICE)[index]))
