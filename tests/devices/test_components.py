@@ -18,8 +18,21 @@ from wellposed.registry import registry
 from wellposed.testing.measure import bump
 from wellposed.testing.subject import Subject
 
-#: Inner solvers without Numba, and scans by gathering, take seconds here.
+#: Inner solvers without Numba, scans by gathering, and second examples of what is dear, take seconds here.
 SLOW = {
+    "iterations/variable-projection.1",
+    "networks/diffusion.0",
+    "networks/escnn-proximal-network.0",
+    "operators/beer-lambert.0",
+    "operators/convolution.1",
+    "operators/convolution.2",
+    "operators/emission.1",
+    "regularizers/generative-gaussian.0",
+    "regularizers/generative-gaussian.1",
+    "regularizers/generative-gaussian.2",
+    "solvers/diffpir.0",
+    "solvers/equilibrium-proximal.1",
+    "solvers/ista-net-plus.1",
     *(f"regularizers/total-variation.{i}" for i in range(3)),
     "regularizers/total-generalized-variation.0",
     *(f"operators/{beam}-beam.{i}" for beam in ("fan", "parallel") for i in (0, 1, 3)),

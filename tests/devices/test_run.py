@@ -172,6 +172,9 @@ TRAININGS = {
     "bilevel-implicit": BILEVEL.replace("bilevel-dfo\n    accuracy: {factor: 10.0, share: 0.04}", "bilevel-implicit"),
 }
 
+#: Another trainer's likes take part in the usual suite.
+SLOW = {"equilibrium", "denoising-score", "bilevel-implicit"}
+
 
 def both(command: str, text: str, folder: Path) -> tuple[Path, Path]:
     """The folders of the same run here and there."""
@@ -198,7 +201,9 @@ def test_run(name: str, tmp_path: Path) -> None:
     assert DEVICE.type in json.loads((there / "environment.json").read_text())["device"]
 
 
-@pytest.mark.parametrize("name", TRAININGS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in TRAININGS]
+)
 def test_train(name: str, tmp_path: Path) -> None:
     """Samples come from here; weights, checkpoints and the images afterwards are those of a training here."""
     here, there = both("train", TRAININGS[name], tmp_path)
@@ -229,12 +234,13 @@ def test_reconstruct(tmp_path: Path) -> None:
 
 def test_a_training_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
     """Stopped half way and called again, on the device, it ends with the weights of an uninterrupted one."""
-    _, whole = both("train", PAIRS, tmp_path)
-    half = tmp_path / "half"
-    words = ("train", str(tmp_path / "recipe.yaml"), f"device={DEVICE.type}", "--out", str(half), "--json")
+    recipe, whole, half = tmp_path / "recipe.yaml", tmp_path / "whole", tmp_path / "half"
+    recipe.write_text(PAIRS)
+    words = ("train", str(recipe), f"device={DEVICE.type}", "--json", "--out")
     with second_device():
-        _interrupted(words, after=2)
-        _well(*words)
+        _well(*words, str(whole))
+        _interrupted((*words, str(half)), after=2)
+        _well(*words, str(half))
     expected, found = (load_file(run / "model.safetensors") for run in (whole, half))
     assert all(torch.equal(found[key], value) for key, value in expected.items())
 
