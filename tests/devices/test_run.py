@@ -25,7 +25,7 @@ solvers:
     iteration: pdhg
     fidelity: {use: l2, weight: 0.2}
     regularizer: [{use: total-variation, weight: 0.26}, nonnegativity]
-    stop: {iterations: 10, every: 5, rules: [relative-change, duality-gap]}
+    stop: {iterations: 10, every: 5, rules: [relative-change, {use: duality-gap, radius: 100}]}
 metrics: [{use: psnr, data_range: 1.0}, ssim]
 monitors: [objective, psnr]
 """

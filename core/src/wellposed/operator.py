@@ -171,7 +171,7 @@ class LinearOperator(Operator):
         from .linear_algebra import NormalSolve
 
         self.check_domain(rhs)
-        shift = torch.as_tensor(shift, dtype=rhs.dtype.to_real(), device=rhs.device)
+        shift = _nonnegative(shift, rhs)
         if self.has_learned_parameters:  # the tape must reach them
             return self._solve_normal(rhs, shift)
         return NormalSolve.apply(rhs, shift, self)  # type: ignore[no-any-return]
@@ -298,6 +298,17 @@ def check_block_count(operator: Operator, count: int, rows: int) -> None:
             f"{type(operator).__name__} has {rows} rows along its block axis and cannot be split into "
             f"{count} blocks; choose 1 to {rows}"
         )
+
+
+def _nonnegative(shift: float | Tensor, like: Tensor) -> Tensor:
+    """The shift as a real tensor beside `like`; a tensor on another device is believed, since looking waits for it."""
+    if not isinstance(shift, Tensor):
+        if shift < 0:
+            raise InputError(f"solve_normal needs shift ≥ 0; got {shift:g}")
+        return torch.full((), shift, dtype=like.dtype.to_real(), device=like.device)
+    if shift.device.type == "cpu" and bool((shift < 0).any()):
+        raise InputError(f"solve_normal needs shift ≥ 0; got {float(shift.min()):g}")
+    return shift.to(device=like.device, dtype=like.dtype.to_real())
 
 
 def _is_differentiated(x: Tensor) -> bool:

@@ -13,7 +13,9 @@ _ROUNDING = 16.0
 
 def samples(value: float | Tensor, like: Tensor) -> Tensor:
     """A number or a `(B,)` tensor as a real `(B,)` tensor on the device and in the precision of `like`."""
-    tensor = torch.as_tensor(value, dtype=like.dtype.to_real(), device=like.device)
+    if not isinstance(value, Tensor):
+        return torch.full((len(like),), value, dtype=like.dtype.to_real(), device=like.device)
+    tensor = value.to(device=like.device, dtype=like.dtype.to_real())
     return tensor.expand(len(like)) if tensor.ndim == 0 else tensor
 
 
