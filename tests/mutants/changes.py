@@ -46,7 +46,7 @@ def after(method: str, what: Callable[[Any], Any]) -> Change:
         def changed(self: Any, *args: Any, **options: Any) -> Any:
             return what(getattr(base, method)(self, *args, **options))
 
-        return type(f"Changed{base.__name__}", (base,), {method: changed})
+        return _with(base, method, changed)
 
     return change
 
@@ -60,7 +60,7 @@ def before(method: str, what: Callable[[Any], Any], place: int = 0) -> Change:
             given[place] = what(given[place])
             return getattr(base, method)(self, *given, **options)
 
-        return type(f"Changed{base.__name__}", (base,), {method: changed})
+        return _with(base, method, changed)
 
     return change
 
@@ -72,9 +72,14 @@ def around(method: str, what: Callable[..., Any]) -> Change:
         def changed(self: Any, *args: Any, **options: Any) -> Any:
             return what(self, getattr(base, method).__get__(self), *args, **options)
 
-        return type(f"Changed{base.__name__}", (base,), {method: changed})
+        return _with(base, method, changed)
 
     return change
+
+
+def _with(base: Any, method: str, changed: Callable[..., Any]) -> type:
+    changed.__wrapped__ = getattr(base, method)  # type: ignore[attr-defined]  # recipes are checked by its signature
+    return type(f"Changed{base.__name__}", (base,), {method: changed})
 
 
 def every(*changes: Change) -> Change:
@@ -168,7 +173,7 @@ def remembering(method: str, what: Callable[[Any, int], Any]) -> Change:
             self.__dict__["_calls"] = count + 1
             return what(getattr(base, method)(self, *args, **options), count)
 
-        return type(f"Changed{base.__name__}", (base,), {method: changed})
+        return _with(base, method, changed)
 
     return change
 

@@ -9,7 +9,7 @@ from .promise import Check
 
 #: Modules whose `CHECKS` a kind has beside those of `documentation`, `building` and `known_values`.
 _MODULES: dict[str, tuple[str, ...]] = {
-    "operators": ("operators", "linear_operators", "nonlinear_operators"),
+    "operators": ("operators", "linear_operators", "linear_solves", "nonlinear_operators"),
     "patterns": ("patterns",),
     "noise": ("noise",),
     "fidelities": ("fidelities",),
