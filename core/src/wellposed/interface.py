@@ -12,7 +12,7 @@ class KnownValue:
     """One value of a component, worked out by other means than its code: `component(*inputs)` is `value`.
 
     `arguments` are its constructor's. Inputs and value may be nested lists, which stand for float64 tensors; a tuple
-    among the inputs (the shape of a pattern) stays one. `tolerance` is relative to the value.
+    among the inputs (the shape of a pattern) stays one, and so does a generator. `tolerance` is relative to the value.
     """
 
     inputs: tuple[Any, ...]

@@ -11,7 +11,7 @@ from .promise import Check
 _MODULES: dict[str, tuple[str, ...]] = {
     "operators": ("operators", "linear_operators", "linear_solves", "nonlinear_operators"),
     "patterns": ("patterns",),
-    "noise": ("noise",),
+    "noise": ("noise", "likelihoods"),
     "fidelities": ("fidelities",),
     "regularizers": ("regularizers", "proximal_maps", "convexity"),
     "iterations": ("iterations", "convergence"),

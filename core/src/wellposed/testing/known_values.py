@@ -43,7 +43,7 @@ def known_values_hold(subject: Subject) -> None:
 
 def _tensor(given: Any) -> Any:
     """Lists and numbers in double precision; tensors too, but for the field that they are of."""
-    if isinstance(given, tuple):
+    if isinstance(given, tuple | torch.Generator):
         return given
     tensor = given if isinstance(given, Tensor) else torch.from_numpy(np.asarray(given))
     return tensor.to(torch.complex128 if tensor.is_complex() else torch.float64)
