@@ -12,7 +12,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
     "operators": ("operators", "linear_operators", "linear_solves", "nonlinear_operators"),
     "patterns": ("patterns",),
     "noise": ("noise", "likelihoods"),
-    "fidelities": ("fidelities",),
+    "fidelities": ("fidelities", "fidelity_accuracy"),
     "regularizers": ("regularizers", "proximal_maps", "convexity"),
     "iterations": ("iterations", "convergence"),
     "accelerations": ("accelerations",),
