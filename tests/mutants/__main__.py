@@ -37,10 +37,7 @@ def main(arguments: list[str]) -> None:
 
 def _about(mutant: Mutant) -> str:
     for name in mutant.caught_by:
-        try:
-            message = failure(mutant.subject, name)
-        except LookupError:
-            continue
+        message = failure(mutant.subject, name)
         if message:
             before = failure(mutant.original, name)
             if before:

@@ -13,7 +13,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
     "patterns": ("patterns",),
     "noise": ("noise", "likelihoods"),
     "fidelities": ("fidelities", "fidelity_accuracy"),
-    "regularizers": ("regularizers", "proximal_maps", "convexity"),
+    "regularizers": ("regularizers", "regularizer_accuracy", "proximal_maps", "convexity"),
     "iterations": ("iterations", "convergence"),
     "accelerations": ("accelerations",),
     "gradients": ("gradients",),
