@@ -246,7 +246,7 @@ MUTANTS = mutants(
     ("tikhonov", "noise of the global generator", after("grad", with_global_noise), "is-pure"),
     ("box", "writes into the image", writing_into("prox"), "leaves-inputs-unchanged"),
     ("l1", "float64 always", after("prox", double), "maps-keep-shape-and-precision"),
-    ("huber", "half precision in float32", after("grad", through_half), "maps-keep-shape-and-precision"),
+    ("tikhonov", "half precision in float32", after("grad", through_half), "maps-keep-shape-and-precision"),
     ("l1", "value one number", after("forward", lambda v: v.sum()), "value-is-one-number-per-image"),
     ("tikhonov", "no prox declared", attributes(capabilities=frozenset({"value", "grad"})), "declares-what-it-has"),
     ("QuadraticRegularizer", "prox × 1.01", after("prox", times(1.01)), "prox-holds-at-every-scale"),

@@ -238,7 +238,7 @@ _WRONG = {
     TooConvex: {"claimed-convexity-holds", "gradient-is-monotone"},
     FalselyConvex: {"claimed-convexity-holds", "gradient-is-monotone"},
     FalselyInvariant: {"claimed-invariances-hold"},
-    WrongSplit: {"split-adds-up"},
+    WrongSplit: {"split-adds-up", "takes-images-of-other-shapes"},
     WrongAnalysis: {"split-analysis-is-linear-with-adjoint"},
     WrongAnalysisNorm: {"split-analysis-is-linear-with-adjoint"},
     TermWithWrongProx: {"split-terms-have-right-proxes"},
