@@ -10,7 +10,7 @@ import sys
 import time
 from collections import Counter
 
-from .mutant import Mutant, failure, failures
+from .mutant import Mutant, failure, failure_of_base, failures
 from .suite import MUTANTS
 
 
@@ -39,7 +39,7 @@ def _about(mutant: Mutant) -> str:
     for name in mutant.caught_by:
         message = failure(mutant.subject, name)
         if message:
-            before = failure(mutant.original, name)
+            before = failure_of_base(mutant, name)
             if before:
                 print(f"the right component fails: {mutant.id}: {name}: {before}", flush=True)
                 continue
@@ -49,7 +49,7 @@ def _about(mutant: Mutant) -> str:
 
 def _any(mutant: Mutant) -> str:
     found = failures(mutant.subject)
-    return next((name for name in found if failure(mutant.original, name) is None), "")
+    return next((name for name in found if failure_of_base(mutant, name) is None), "")
 
 
 if __name__ == "__main__":

@@ -65,6 +65,11 @@ def failure(subject: Subject, name: str) -> str | None:
     return _told(found[0], subject) if found else None
 
 
+def failure_of_base(mutant: Mutant, name: str) -> str | None:
+    """What the check `name` says against the component that was right before; asked once for each base."""
+    return _asked_once(mutant.kind, mutant.base, repr(mutant.example), name, mutant)
+
+
 def failures(subject: Subject) -> dict[str, str]:
     """What all checks say against a component."""
     told = {check.name: _told(check, subject) for check in checks_for(subject.kind, subject.cls)}
@@ -76,6 +81,16 @@ def base_class(kind: str, base: str) -> type:
     if base[0].isupper():
         return getattr(importlib.import_module("wellposed.testing.doubles"), base)
     return registry().find(kind, base).load()
+
+
+_known: dict[tuple[str, ...], str | None] = {}
+
+
+def _asked_once(kind: str, base: str, example: str, name: str, mutant: Mutant) -> str | None:
+    key = (kind, base, example, name)
+    if key not in _known:
+        _known[key] = failure(mutant.original, name)
+    return _known[key]
 
 
 def _told(check: Check, subject: Subject) -> str | None:

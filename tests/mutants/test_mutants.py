@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from .mutant import Mutant, failure
+from .mutant import Mutant, failure, failure_of_base
 from .suite import MUTANTS
 
 
@@ -14,4 +14,4 @@ def test_mutant_is_caught(mutant: Mutant) -> None:
     assert any(told.values()) != bool(mutant.survives)
     for name, message in told.items():
         if message:
-            assert failure(mutant.original, name) is None
+            assert failure_of_base(mutant, name) is None

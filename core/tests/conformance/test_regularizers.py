@@ -242,7 +242,7 @@ _WRONG = {
     WrongAnalysis: {"split-analysis-is-linear-with-adjoint"},
     WrongAnalysisNorm: {"split-analysis-is-linear-with-adjoint"},
     TermWithWrongProx: {"split-terms-have-right-proxes"},
-    WrongConjugate: {"conjugate-satisfies-fenchel"},
+    WrongConjugate: {"conjugate-satisfies-fenchel", "conjugate-knows-its-domain"},
     Undeclared: {"declares-what-it-has"},
     Nothing: {"declares-what-it-has"},
     ClampsComplex: {"complex-images-work-or-are-refused"},

@@ -14,7 +14,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
     "noise": ("noise", "likelihoods"),
     "fidelities": ("fidelities", "fidelity_accuracy"),
     "regularizers": ("regularizers", "regularizer_accuracy", "proximal_maps", "convexity"),
-    "iterations": ("iterations", "convergence"),
+    "iterations": ("iterations", "convergence", "closed_forms", "certificates"),
     "accelerations": ("accelerations",),
     "gradients": ("gradients",),
     "stopping": ("stopping",),

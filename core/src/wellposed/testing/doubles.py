@@ -185,6 +185,10 @@ class GradientStep(Iteration[Image]):
     source = "Nesterov 2004, Introductory Lectures on Convex Optimization, theorem 2.1.5 and eq. 2.1.19"
     requires = frozenset({"value", "grad"})
 
+    def check(self, problem: Problem) -> None:
+        super().check(problem)
+        self._smoothness(problem)
+
     def init(self, problem: Problem, x: Tensor | None = None) -> Image:
         return Image(problem.zeros() if x is None else x)
 
@@ -193,7 +197,12 @@ class GradientStep(Iteration[Image]):
 
     def error_bound(self, problem: Problem, state: Image) -> Tensor | None:
         m = problem.regularizer.strong_convexity
-        return norm(problem.gradient(state.x)) / m if m > 0 else None
+        if not (m > 0 and problem.regularizer.convex and problem.fidelity.convex):
+            return None
+        size = problem.operator.norm()
+        assert size is not None, "refused by check"
+        rounding = 10 * torch.finfo(state.x.dtype).eps * (norm(state.x) * size**2 + norm(problem.measurement) * size)
+        return (norm(problem.gradient(state.x)) + rounding) / m
 
     def duality_gap(self, problem: Problem, state: Image) -> Tensor | None:
         operator, y = problem.operator, problem.measurement
