@@ -16,7 +16,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
     "regularizers": ("regularizers", "regularizer_accuracy", "proximal_maps", "convexity"),
     "iterations": ("iterations", "convergence", "closed_forms", "certificates"),
     "accelerations": ("accelerations",),
-    "gradients": ("gradients",),
+    "gradients": ("gradients", "derivatives"),
     "stopping": ("stopping",),
     "networks": ("networks",),
     "solvers": ("solvers",),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..fidelity import Fidelity
 from ..operator import LinearOperator, RowBlock, SelectedRows, default_row_blocks
 from ..regularizer import Analysis, Regularizer, Term
 from ..space import Space, inner, norm, per_sample
+from .doubles import QuadraticRegularizer
 
 
 class DiagonalOperator(LinearOperator):
@@ -98,7 +99,8 @@ class AbsoluteSum(Regularizer):
         rest = (p.abs() - self.weight).clamp_min(0)
         if self.modulus:
             return 0.5 / self.modulus * norm(rest).square()
-        return torch.where((rest <= 1e-12).flatten(1).all(1), 0.0, torch.inf).to(rest.dtype)
+        inside = rest <= 8 * torch.finfo(rest.dtype).eps * self.weight
+        return torch.where(inside.flatten(1).all(1), 0.0, torch.inf).to(rest.dtype)
 
 
 class Interval(Regularizer):
@@ -122,6 +124,16 @@ class Interval(Regularizer):
 
     def conjugate(self, p: Tensor) -> Tensor:
         return torch.maximum(self.lower * p, self.upper * p).flatten(1).sum(1)
+
+
+class LearnedQuadratic(QuadraticRegularizer):
+    """Tikhonov's functional with a weight that is learned."""
+
+    def __init__(self, factor: float = 0.3) -> None:
+        """`factor`: the weight to begin with."""
+        super().__init__(factor)
+        del self.factor
+        self.factor = nn.Parameter(torch.tensor(factor, dtype=torch.float64))  # type: ignore[assignment]
 
 
 class PairDifferences(Regularizer):
@@ -223,7 +235,7 @@ class AbsoluteDeviation(Fidelity):
         return y + shrink(v - y, per_sample(step, v))
 
     def conjugate(self, p: Tensor, y: Tensor) -> Tensor:
-        outside = (p.abs() > 1 + 1e-6).flatten(1).any(1)
+        outside = (p.abs() > 1 + 8 * torch.finfo(p.dtype).eps).flatten(1).any(1)
         return torch.where(outside, torch.inf, inner(p, y))
 
 
