@@ -28,6 +28,8 @@ def main(arguments: list[str]) -> None:
         caught[mutant.kind] += bool(told)
         if not told:
             print(f"survives: {mutant.id}  {mutant.survives}", flush=True)
+        elif mutant.survives:
+            print(f"caught after all: {mutant.id}", flush=True)
         elif "--verbose" in arguments:
             print(f"{mutant.id}: {told}", flush=True)
     for kind, number in count.items():
