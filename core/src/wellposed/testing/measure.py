@@ -40,12 +40,13 @@ def bump(space: Space, batch: int = 3) -> Tensor:
 
 
 def lopsided(space: Space, batch: int = 3) -> Tensor:
-    """Bumps that no flip, turn or transposition of the image leaves as they are."""
-    images = bump(space, batch)
+    """Bumps of heights 1, 2, … that no flip, turn or transposition of the image leaves as they are."""
+    image = bump(space, 1)
     for axis, size in enumerate(space.shape):
         ramp = torch.linspace(0.2, 1, size, dtype=torch.float64) ** (1.0, 6.0, 2.0, 4.0)[axis % 4]
-        images = images * ramp.reshape([-1 if a == axis else 1 for a in range(len(space.shape))])
-    return images
+        image = image * ramp.reshape([-1 if a == axis else 1 for a in range(len(space.shape))])
+    heights = torch.arange(1, batch + 1, dtype=torch.float64).reshape(-1, *([1] * len(space.shape)))
+    return heights * image / image.abs().max()
 
 
 def single(tensor: Tensor) -> Tensor:
