@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from .errors import CompositionError
 from .operator import LinearOperator, Operator, RowBlock
 from .space import Space
+from .structure import Structure, stacked
 
 
 def compose(outer: Operator, inner: Operator) -> Operator:
@@ -65,6 +66,9 @@ class ComposedLinearOperator(LinearOperator):
     def _gram(self, x: Tensor) -> Tensor:
         return self.inner._adjoint(self.outer._gram(self.inner._forward(x)))
 
+    def structure(self) -> Structure:
+        return self.outer.structure().after(self.inner.structure())
+
     def take(self, index: Tensor) -> LinearOperator:
         outer, inner = self.outer.take(index), self.inner.take(index)
         return self if outer is self.outer and inner is self.inner else ComposedLinearOperator(outer, inner)
@@ -106,6 +110,9 @@ class ScaledOperator(LinearOperator):
     def _gram(self, x: Tensor) -> Tensor:
         return self.factor**2 * self.operator._gram(x)
 
+    def structure(self) -> Structure:
+        return self.operator.structure().scaled(self.factor)
+
     def _norm(self) -> float:
         return abs(self.factor) * self.operator.norm()
 
@@ -136,6 +143,9 @@ class AdjointOperator(LinearOperator):
 
     def _adjoint(self, y: Tensor) -> Tensor:
         return self.operator._forward(y)
+
+    def structure(self) -> Structure:
+        return self.operator.structure().adjoint()
 
     def _norm(self) -> float:
         return self.operator.norm()
@@ -175,6 +185,9 @@ class StackedOperator(LinearOperator):
     def _adjoint(self, y: Tensor) -> Tensor:
         parts = zip(self._members(), self.split(y), strict=True)
         return torch.stack([o._adjoint(part) for o, part in parts]).sum(0)
+
+    def structure(self) -> Structure:
+        return stacked([o.structure() for o in self._members()])
 
     def take(self, index: Tensor) -> LinearOperator:
         parts = [o.take(index) for o in self._members()]

@@ -12,6 +12,7 @@ from torch import Tensor
 from .acceleration import Acceleration, NoAcceleration
 from .compatibility import with_alternatives
 from .errors import CompositionError, require
+from .examination import examined, stands_still
 from .gradient import Gradient, NoGradient
 from .iteration import Iteration
 from .problem import Problem
@@ -54,7 +55,10 @@ def solve(
             raise CompositionError(f"init holds {len(init)} images for {problem.batch} measurements")
     with torch.set_grad_enabled(gradient.records_loop and torch.is_grad_enabled()):
         run = _Run.start(problem, iteration, init)
+        start = iteration.estimate(run.state)
         _loop(run, stop, acceleration, gradient, monitors or {}, observer)
+    if not gradient.records_loop:
+        run.verdict = examined(run.problem, iteration, run.state, start, run.still, run.verdict)
     # The run's problem holds numbers in the place of measurements that are not finite.
     state = gradient.attach(run.problem, iteration, run.state)
     return Solution(
@@ -100,6 +104,7 @@ class _Run:
     active: Tensor
     verdict: list[Verdict]
     iterations: list[int]
+    still: list[bool]
     history: dict[str, list[tuple[int, list[float]]]] = field(default_factory=dict)
 
     @classmethod
@@ -111,7 +116,7 @@ class _Run:
             problem = Problem(problem.operator, clean, problem.fidelity, problem.regularizer)
         state = iteration.init(problem, init)
         active = finite.nonzero()[:, 0]
-        return cls(problem, iteration, state, active, verdicts, [0] * problem.batch)
+        return cls(problem, iteration, state, active, verdicts, [0] * problem.batch, [False] * problem.batch)
 
     def record(self, name: str, count: int, values: Tensor) -> None:
         row = [float("nan")] * self.problem.batch
@@ -119,9 +124,10 @@ class _Run:
             row[i] = value
         self.history.setdefault(name, []).append((count, row))
 
-    def finish(self, done: Tensor, verdict: Verdict, count: int) -> None:
-        for i in self.active[done].tolist():
-            self.verdict[i], self.iterations[i] = verdict, count
+    def finish(self, done: Tensor, verdict: Verdict, count: int, still: Tensor) -> None:
+        """Note how the samples `done` ended, and which of them the last step had not moved."""
+        for i, unmoved in zip(self.active[done].tolist(), still[done].tolist(), strict=True):
+            self.verdict[i], self.iterations[i], self.still[i] = verdict, count, unmoved
 
 
 def _loop(
@@ -138,7 +144,7 @@ def _loop(
     for count in range(1, stop.iterations + 1):
         if len(run.active) == 0:
             return
-        previous = part.state
+        part.previous = previous = part.state
         # `problem` is bound now: a checkpoint runs the step again when the batch has shrunk.
         apply = _Recorded(gradient.wrap(lambda s, problem=part.problem: run.iteration.step(problem, s)))
         part.state, part.memory = acceleration.advance(apply, previous, part.memory)
@@ -154,6 +160,7 @@ def _evaluate(run: _Run, part: _Part, progress: Progress, monitors: Mapping[str,
     """Measure monitors and rules, and let go of the samples that are done or lost."""
     done = torch.zeros(len(run.active), dtype=torch.bool, device=progress.x.device)
     with torch.no_grad():
+        still = stands_still(progress.x, progress.x_previous)
         broken = ~torch.isfinite(progress.x).flatten(1).all(1)
         for name, monitor in monitors.items():
             run.record(name, progress.count, monitor(progress))
@@ -161,9 +168,9 @@ def _evaluate(run: _Run, part: _Part, progress: Progress, monitors: Mapping[str,
             value = rule.measure(progress)  # type: ignore[operator]
             run.record(rule.name, progress.count, value)  # type: ignore[arg-type]
             met = (value <= rule.level(part.problem)) & ~done & ~broken  # type: ignore[operator]
-            run.finish(met, rule.verdict, progress.count)  # type: ignore[arg-type]
+            run.finish(met, rule.verdict, progress.count, still)  # type: ignore[arg-type]
             done |= met
-    run.finish(broken, Verdict.DIVERGED, progress.count)
+    run.finish(broken, Verdict.DIVERGED, progress.count, still)
     part.keep_finite(broken)
     if bool((done | broken).any()):
         part.drop(done | broken)
@@ -172,9 +179,11 @@ def _evaluate(run: _Run, part: _Part, progress: Progress, monitors: Mapping[str,
 def _finish_rest(run: _Run, part: _Part, stop: Stop) -> None:
     if len(run.active) == 0:
         return
-    finite = torch.isfinite(run.iteration.estimate(part.state)).flatten(1).all(1)
-    run.finish(finite, stop.exhausted, stop.iterations)
-    run.finish(~finite, Verdict.DIVERGED, stop.iterations)
+    x = run.iteration.estimate(part.state)
+    still = stands_still(x, run.iteration.estimate(part.previous)) & (stop.iterations > 0)
+    finite = torch.isfinite(x).flatten(1).all(1)
+    run.finish(finite, stop.exhausted, stop.iterations, still)
+    run.finish(~finite, Verdict.DIVERGED, stop.iterations, still)
     part.keep_finite(~finite)
     part.drop(torch.ones_like(finite))
 
@@ -188,6 +197,7 @@ class _Part:
         if len(run.active) < run.problem.batch:
             self.problem, self.state = run.problem.take(run.active), run.state.take(run.active)
             self.stop = stop.take(run.active)
+        self.previous = self.state
         self.memory: Any = acceleration.init(self.state)
         self.last_finite = self.state
 
@@ -210,7 +220,7 @@ class _Part:
         run.active = run.active[keep]
         if len(keep):
             self.problem, self.state = self.problem.take(keep), self.state.take(keep)
-            self.last_finite = self.state
+            self.previous, self.last_finite = self.previous.take(keep), self.state
             self.stop = self.stop.take(keep)
             self.memory = self.memory.take(keep) if isinstance(self.memory, State) else self.memory
 

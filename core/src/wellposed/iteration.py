@@ -61,7 +61,21 @@ class Iteration(Component, nn.Module, Generic[S]):
         return state.tensors()[0]
 
     def error_bound(self, problem: Problem, state: S) -> Tensor | None:
-        """A certified bound on `‖estimate − solution‖` of each sample, `(B,)`; `None` where none holds."""
+        """A certified bound on `‖estimate − solution‖` of each sample, `(B,)`; `None` where none holds.
+
+        It accounts for all that is inexact: proximal maps that iterate, rounding, steps that were cut short.
+        """
+        return None
+
+    def certifies(self, problem: Problem) -> bool:
+        """Whether `error_bound` exists on `problem`: known before any step, so that who needs it is refused then."""
+        return type(self).error_bound is not Iteration.error_bound
+
+    def stalled(self, problem: Problem, state: S) -> Tensor | None:
+        """Samples that no longer move though they are no solution, `(B,)` bool: a step that has collapsed.
+
+        Asked once, at the end of a run, of samples whose image stood still. `None` where it is not known.
+        """
         return None
 
     def training_penalty(self, problem: Problem, state: S) -> Tensor | None:
@@ -71,9 +85,17 @@ class Iteration(Component, nn.Module, Generic[S]):
         """
         return None
 
-    def duality_gap(self, problem: Problem, state: S) -> Tensor | None:
-        """Primal minus dual objective of each sample, `(B,) ≥ 0`; `None` where it is not available."""
+    def duality_gap(self, problem: Problem, state: S, radius: float | None = None) -> Tensor | None:
+        """Primal minus dual objective of each sample, `(B,) ≥ 0`; `None` where it is not available.
+
+        It bounds `objective − minimum`: infinite where the dual point is not feasible. With a `radius` known
+        beforehand, `‖x*‖ ≤ radius`, an infeasible dual point has a finite gap too, over that ball.
+        """
         return None
+
+    def has_duality_gap(self, problem: Problem, radius: float | None = None) -> bool:
+        """Whether `duality_gap` can become finite on `problem`: known before any step."""
+        return type(self).duality_gap is not Iteration.duality_gap
 
 
 def lacks(iteration: Iteration, regularizer: Regularizer, missing: Iterable[Capability]) -> CompositionError:

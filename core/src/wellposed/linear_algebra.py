@@ -1,4 +1,4 @@
-"""Matrix-free linear algebra: spectral norm, conjugate gradients, differentiable normal equations."""
+"""Matrix-free linear algebra: conjugate gradients, differentiable linear maps and normal equations."""
 
 from __future__ import annotations
 
@@ -16,35 +16,6 @@ if TYPE_CHECKING:
     from .operator import LinearOperator
 
 Map = Callable[[Tensor], Tensor]
-
-_LANCZOS_LIMIT = 200
-_LANCZOS_TOLERANCE = 1e-3
-
-
-def spectral_norm(operator: LinearOperator) -> float:
-    """`‖A‖` from above, tight to 0.1 %: the largest Ritz value of `A*A` plus its residual norm.
-
-    Lanczos' three-term recurrence with a fixed random start; the residual of the Ritz pair is
-    `β_k |s_k|` (Parlett, The Symmetric Eigenvalue Problem, section 13.2), so some eigenvalue, for
-    almost every start the largest, lies within it; of many that lie that close together it may be another.
-    """
-    v = _random_start(operator)
-    previous, beta, largest, residual = torch.zeros_like(v), 0.0, 0.0, 0.0
-    diagonal: list[float] = []
-    off_diagonal: list[float] = []
-    for _ in range(min(_LANCZOS_LIMIT, operator.domain.size * (2 if operator.domain.is_complex else 1))):
-        with torch.no_grad():
-            w = operator._gram(v) - beta * previous
-            alpha = float(inner(w, v))
-            w = w - alpha * v
-            beta = float(norm(w))
-        diagonal.append(alpha)
-        largest, residual = _top_ritz(diagonal, off_diagonal, beta)
-        if residual <= _LANCZOS_TOLERANCE * largest or beta == 0.0:
-            break
-        off_diagonal.append(beta)
-        previous, v = v, w / beta
-    return max(largest + residual, 0.0) ** 0.5
 
 
 def conjugate_gradient(
@@ -100,22 +71,6 @@ def linear_map(x: Tensor, apply: Map, transpose: Map) -> Tensor:
     return _LinearMap.apply(x, apply, transpose)  # type: ignore[no-any-return]
 
 
-def squared_isometry(operator: LinearOperator, x: Tensor) -> Tensor:
-    """`c` with `A*A = c·I`, `(B,)`, from images like `x`; 0 where `A*A` is no multiple of the identity.
-
-    One random image decides: it is an eigenvector of a matrix that is no multiple of the identity with
-    probability 0. The factor is lowered by what rounding could hide in a single direction.
-    """
-    tolerance = torch.finfo(x.dtype).eps ** 0.5 / 30
-    with torch.no_grad():
-        u = torch.randn(x.shape, generator=torch.Generator().manual_seed(0), dtype=x.dtype).to(x.device)
-        image = operator.gram(u)
-        factor = inner(image, u) / inner(u, u)
-        distance = norm(image - per_sample(factor, u) * u)
-        certain = max(1 - tolerance * (u.numel() / len(u)) ** 0.5, 0.0)
-        return torch.where(distance <= tolerance * norm(image), factor * certain, 0.0)
-
-
 class NormalSolve(torch.autograd.Function):
     """`x = (A*A + s I)⁻¹ b`; `db* = (A*A + s I)⁻¹ v`, `ds* = −<db*, x>`: the matrix is symmetric."""
 
@@ -163,24 +118,6 @@ class _LinearMap(torch.autograd.Function):
     @staticmethod
     def jvp(ctx: Any, *tangents: Any) -> Tensor:
         return linear_map(tangents[0], ctx.apply_map, ctx.transpose)
-
-
-def _top_ritz(diagonal: list[float], off_diagonal: list[float], beta: float) -> tuple[float, float]:
-    matrix = torch.diag(torch.tensor(diagonal, dtype=torch.float64))
-    for i, value in enumerate(off_diagonal):
-        matrix[i, i + 1] = matrix[i + 1, i] = value
-    values, vectors = torch.linalg.eigh(matrix)
-    return float(values[-1]), beta * abs(float(vectors[-1, -1]))
-
-
-def _random_start(operator: LinearOperator) -> Tensor:
-    """A unit vector of the domain, always the same, in the operator's own precision and on its device."""
-    held = [t for t in (*operator.buffers(), *operator.parameters()) if t.is_floating_point() or t.is_complex()]
-    precise = any(t.dtype.to_real() == torch.float64 for t in held)
-    generator = torch.Generator().manual_seed(0)
-    v = operator.domain.randn(1, generator, torch.float64 if precise else torch.float32)
-    device = held[0].device if held else next(iter(operator.buffers()), v).device
-    return (v / norm(v)).to(device)
 
 
 def _ratio(numerator: Tensor, denominator: Tensor, where: Tensor) -> Tensor:

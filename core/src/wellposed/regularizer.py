@@ -62,6 +62,10 @@ class Regularizer(Component, nn.Module):
     convex: bool = False
     strong_convexity: float = 0.0
     smoothness: float | None = None
+    #: How near `prox` is to the proximal map: "exact", a formula, right to rounding (or a learned map, which is its
+    #: own definition); "certified", iterated inside, `prox_with_error` bounds the error; `None`, iterated without a
+    #: bound, so that nothing is certified with it. Values of certified ones may be inexact too.
+    prox_accuracy: Literal["exact", "certified"] | None = "exact"
     #: Groups under which `R(g x) = R(x)`, by name: "translation", "c4" (90° rotations), "d4", ….
     invariances: frozenset[str] = frozenset()
 
@@ -94,6 +98,16 @@ class Regularizer(Component, nn.Module):
     def prox(self, x: Tensor, step: float | Tensor) -> Tensor:
         """`argmin_u step·R(u) + ½‖u − x‖²`, shape of `x`."""
         raise self._missing("prox")
+
+    def prox_with_error(self, x: Tensor, step: float | Tensor) -> tuple[Tensor, Tensor]:
+        """`prox(x, step)` and a bound on its distance from the exact proximal map, `(B,)`, beyond rounding of `x`.
+
+        0 where `prox_accuracy` is "exact", infinite where it is `None`.
+        """
+        if self.prox_accuracy == "certified":
+            raise TypeError(f"{type(self).__name__} says prox_accuracy = 'certified' but writes no prox_with_error()")
+        error = 0.0 if self.prox_accuracy == "exact" else torch.inf
+        return self.prox(x, step), torch.full((len(x),), error, dtype=x.dtype.to_real(), device=x.device)
 
     def prox_lipschitz(self, step: float | Tensor) -> float | Tensor | None:
         """A Lipschitz constant of `prox(·, step)`, which certificates are made of; `None` where none is known.
@@ -182,6 +196,7 @@ class Weighted(Regularizer):
         self.capabilities = regularizer.capabilities
         self.convex = regularizer.convex
         self.invariances = regularizer.invariances
+        self.prox_accuracy = regularizer.prox_accuracy
         self.source = regularizer.source
 
     @property
@@ -200,6 +215,9 @@ class Weighted(Regularizer):
 
     def prox(self, x: Tensor, step: float | Tensor) -> Tensor:
         return self.regularizer.prox(x, self.weight * step)
+
+    def prox_with_error(self, x: Tensor, step: float | Tensor) -> tuple[Tensor, Tensor]:
+        return self.regularizer.prox_with_error(x, self.weight * step)
 
     def prox_lipschitz(self, step: float | Tensor) -> float | Tensor | None:
         return self.regularizer.prox_lipschitz(self.weight * step)
@@ -249,6 +267,7 @@ class Sum(Regularizer):
         self.capabilities = shared if len(terms) == 1 else shared - {"prox"}
         self.convex = all(t.convex for t in terms)
         self.invariances = frozenset.intersection(*(t.invariances for t in terms))
+        self.prox_accuracy = terms[0].prox_accuracy if len(terms) == 1 else None
 
     def __iter__(self) -> Iterator[Regularizer]:
         return iter(self.terms)  # type: ignore[arg-type]
@@ -271,6 +290,11 @@ class Sum(Regularizer):
         if len(self.terms) > 1:
             raise self._missing("prox")
         return next(iter(self)).prox(x, step)
+
+    def prox_with_error(self, x: Tensor, step: float | Tensor) -> tuple[Tensor, Tensor]:
+        if len(self.terms) > 1:
+            raise self._missing("prox")
+        return next(iter(self)).prox_with_error(x, step)
 
     def prox_lipschitz(self, step: float | Tensor) -> float | Tensor | None:
         return next(iter(self)).prox_lipschitz(step) if len(self.terms) == 1 else super().prox_lipschitz(step)

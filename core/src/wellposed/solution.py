@@ -20,6 +20,14 @@ class Verdict(Enum):
         "the iteration limit came before the tolerance; allow more iterations, loosen the tolerance, "
         "or take an iteration with a faster rate"
     )
+    OBJECTIVE_ROSE = (
+        "the objective is higher than at the start image; allow more iterations, take a smaller step size or the "
+        "default one, and check that the regularizer is convex"
+    )
+    STALLED = (
+        "the image no longer moves though it is no solution: the step size is too small for the precision or the "
+        "units of the problem; take the default step, rescale the data, or compute in float64"
+    )
     DIVERGED = (
         "the iterates became infinite or not a number; take a smaller step size (the default is safe "
         "for the registered operators) and check the scale of learned parts. The last image seen to be "

@@ -137,21 +137,36 @@ class Discrepancy(Rule):
 
 
 class DualityGap(Rule):
-    """Stop where the primal minus the dual objective is at most `tolerance·max(|objective|, tiny)`."""
+    """Stop where the primal minus the dual objective is at most `tolerance·max(|objective|, tiny)`.
+
+    Without `radius` only the gap over the whole space counts. Objectives that do not bound the image by themselves
+    (no `box`, `tikhonov` or the like, an operator that is no isometry) have none, and are refused before work unless
+    you know a `radius ≥ ‖x*‖` beforehand: √pixels for images with values in [0, 1]. Then the gap is that over the
+    ball, and the statement as good as the radius.
+    """
 
     name = "relative_duality_gap"
     source = "Chambolle and Pock 2011, section 3"
 
-    def __init__(self, tolerance: float = 1e-4) -> None:
+    def __init__(self, tolerance: float = 1e-4, radius: float | None = None) -> None:
         super().__init__()
         self.tolerance = _positive(tolerance, "tolerance")
+        self.radius = None if radius is None else _positive(radius, "radius")
 
     def check(self, problem: Problem, iteration: Iteration) -> None:
         if type(iteration).duality_gap is Iteration.duality_gap:
             raise CompositionError(f"{type(iteration).__name__} has no duality gap; stop it by relative-change")
+        known = {} if self.radius is None else {"radius": self.radius}
+        if not iteration.has_duality_gap(problem, **known):
+            raise CompositionError(
+                f"{type(iteration).__name__} has no finite duality gap for this operator, fidelity and regularizer; "
+                f"give duality-gap a radius that bounds the norm of the solution (√pixels for images with values in "
+                f"[0, 1]), or stop it by relative-change or fixed-point-residual"
+            )
 
     def measure(self, progress: Progress) -> Tensor:
-        gap = progress.iteration.duality_gap(progress.problem, progress.state)
+        known = {} if self.radius is None else {"radius": self.radius}
+        gap = progress.iteration.duality_gap(progress.problem, progress.state, **known)
         if gap is None:
             raise CompositionError(
                 f"{type(progress.iteration).__name__} has no duality gap for this fidelity and regularizer; "
@@ -181,14 +196,14 @@ class CertifiedAccuracy(Rule):
     def examples(cls) -> tuple[dict, ...]:
         return ({"accuracy": 1e-3},)
 
+    def check(self, problem: Problem, iteration: Iteration) -> None:
+        if not iteration.certifies(problem):
+            raise _no_certificate(iteration)
+
     def measure(self, progress: Progress) -> Tensor:
         bound = progress.iteration.error_bound(progress.problem, progress.state)
         if bound is None:
-            raise CompositionError(
-                f"{type(progress.iteration).__name__} certifies no error bound on this problem; a bound "
-                f"needs a strongly convex objective (smoothed-total-variation, tikhonov) and, for instance, "
-                f"gradient-descent"
-            )
+            raise _no_certificate(progress.iteration)
         return bound
 
     def level(self, problem: Problem) -> float | Tensor:
@@ -237,6 +252,13 @@ class Stop(nn.Module):
     def exhausted(self) -> Verdict:
         """The verdict of samples that no rule stopped."""
         return Verdict.ITERATION_LIMIT if self.rules else Verdict.COMPLETED
+
+
+def _no_certificate(iteration: Iteration) -> CompositionError:
+    return CompositionError(
+        f"{type(iteration).__name__} certifies no error bound on this problem; a bound needs a strongly convex "
+        f"objective (smoothed-total-variation, tikhonov) and, for instance, gradient-descent"
+    )
 
 
 def _positive(value: float, what: str) -> float:

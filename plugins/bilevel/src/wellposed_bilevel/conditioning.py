@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from wellposed import CompositionError, InputError, LinearOperator, Problem
-from wellposed.linear_algebra import squared_isometry
 
 
 @dataclass(frozen=True)
@@ -42,15 +41,16 @@ def condition_number(problem: Problem) -> float:
             "the penalty on the condition number needs a smooth objective (l2 with smoothed-total-variation); "
             "leave the penalty out"
         )
-    convexity = _double(problem.fidelity.strong_convexity(problem.measurement)) * _isometry(problem, x)
+    convexity = _double(problem.fidelity.strong_convexity(problem.measurement)) * _isometry(problem)
     smallest = float((convexity + problem.regularizer.strong_convexity).min())
     if not smallest > 0:
         raise CompositionError("the penalty on the condition number needs a strongly convex objective")
     return float((_double(data) * size**2 + prior).max()) / smallest
 
 
-def _isometry(problem: Problem, x: Tensor) -> Tensor | float:
-    return squared_isometry(problem.operator, x).double() if isinstance(problem.operator, LinearOperator) else 0.0
+def _isometry(problem: Problem) -> float:
+    """`c` where the operator declares `A*A = c·I`, else 0."""
+    return (problem.operator.structure().isometry or 0.0) if isinstance(problem.operator, LinearOperator) else 0.0
 
 
 def _double(constant: float | Tensor) -> Tensor:

@@ -13,6 +13,8 @@ from torch import Tensor
 #: Iterations up to the first evaluation of the gap, and the share of those done that may pass before
 #: the next: an evaluation costs about as much as an iteration.
 _FIRST_CHECK, _SHARE = 8, 8
+#: What one evaluation of a gap may lose, in units of the machine precision.
+_ROUNDINGS = 16.0
 
 
 class Engine(Protocol):
@@ -74,6 +76,26 @@ def solve_batch(engine: Engine, tolerance: float, limit: int) -> Solved:
 def reachable(tolerance: float, dtype: torch.dtype) -> float:
     """The tolerance, raised to a few roundings of the gap."""
     return max(tolerance, 4 * torch.finfo(dtype).eps)
+
+
+def effective_weight(weight: Tensor, y: Tensor) -> Tensor:
+    """The weights `(N,)`, at most what makes the proximal map the same as every larger one: see `normalise`."""
+    return torch.minimum(weight, 2 * y.flatten(1).abs().amax(1) * y[0].numel())
+
+
+def distance_to_prox(excess: Tensor, objective: Tensor, y: Tensor, weight: Tensor) -> Tensor:
+    """`‖u − prox(y)‖`, `(N,)`, from above: the proximal objective is 1-strongly convex, so `½‖·‖² ≤ primal − dual`.
+
+    `excess` is the computed gap; what rounding may hide in it is relative to the objective, and that of a dual field
+    of at most `weight` a pixel is `‖∇*p‖ ≤ √(4d)·weight·√pixels` wide.
+    """
+    eps = _ROUNDINGS * torch.finfo(y.dtype).eps
+    field = weight * (4 * (y.ndim - 2) * y[0].numel()) ** 0.5
+    size = torch.linalg.vector_norm(y.flatten(1), dim=1)
+    error = (2 * (excess + eps * objective)).sqrt() + eps * (size + field)
+    # Without a weight the map is the identity.
+    error = torch.where(weight > 0, error, 0.0)
+    return torch.where(torch.isnan(error), torch.inf, error)
 
 
 def warn_of_limit(who: str, gap: Tensor, tolerance: float, limit: int) -> None:

@@ -172,6 +172,11 @@ class _TangentEngine(_DenoiseEngine):
         return torch.cat([scale * value, scale * (tangent - radial * value)]) * radius
 
 
+def affine_residual(y: Tensor) -> Tensor:
+    """`(N, J, *spatial)` images less their nearest affine ones: what the variation and its denoising see."""
+    return y - _affine_fit(y)
+
+
 def _affine_fit(y: Tensor) -> Tensor:
     """The affine image nearest to each `(N, J)` plane; the variation does not see it."""
     fit = mean_of(y)

@@ -8,13 +8,14 @@ import torch
 from torch import Tensor
 
 from wellposed import InputError, Iteration, LinearOperator, Problem, State, bookkeeping
-from wellposed.memo import OperatorMemo
 from wellposed.space import per_sample
 
-from .balance import Travel, balanced, ratio_of_sizes, subgradients, trust, weighted_norm
-from .constants import given_or, keep_step, known_isometry, samples, start_image
+from .balance import Balance, Point, objective_at, trust
+from .constants import given_or, isometry, keep_step, samples, start_image
+from .first_balance import first_step
 from .normal_equations import NormalEquations
 from .splitting import Block, DataBlock, TermBlock, check_linear, check_split, quadratic_weight, split_terms
+from .stalling import FAR
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,8 @@ class ADMMState(State):
 
     `image` is the `z_j` of a term without analysis map, else `x`. `weights` `(B, terms)` are `1/‖K_j‖²`.
     `curvature` is that of a quadratic fidelity, which is not split, empty for others; `isometry` is `c`
-    where `A*A = c·I`, else empty; `anchor` holds `z_j` and `ρ u_j` at the last balancing, empty where the
-    penalty is given.
+    where `A*A = c·I`, else empty. `balance` is the memory of the rule that adapts the penalty, `anchor` holds
+    `z_j` and `ρ u_j` at its last update; both are empty where the penalty is given.
     """
 
     image: Tensor
@@ -35,6 +36,7 @@ class ADMMState(State):
     weights: Tensor = bookkeeping()
     curvature: tuple[Tensor, ...] = bookkeeping()
     isometry: tuple[Tensor, ...] = bookkeeping()
+    balance: tuple[Tensor, ...] = bookkeeping()
     anchor: tuple[Tensor, ...] = bookkeeping()
     count: Tensor = bookkeeping()
 
@@ -66,7 +68,6 @@ class ADMM(Iteration[ADMMState]):
             raise InputError(f"ADMM's relaxation lies between 0 and 2; got {relaxation}")
         keep_step(self, "penalty", penalty)
         self.relaxation = float(relaxation)
-        self.memo = OperatorMemo()
 
     penalty: float | Tensor | None
 
@@ -91,14 +92,15 @@ class ADMM(Iteration[ADMMState]):
             blocks = _blocks(problem, curvature)
             weights = torch.tensor([1 / n**2 if n > 0 else 1.0 for n in (b.norm(x) for b in blocks)])
             weights = weights.to(x.device, x.dtype.to_real()).expand(len(x), -1)
-            isometry = known_isometry(problem.operator, x, self.memo)
-            penalty = self._first_penalty(problem, blocks, weights, x)
+            penalty, extent = self._first_penalty(problem, blocks, weights, x)
         split = tuple(b.apply(x) for b in blocks)
         scaled = tuple(torch.zeros_like(z) for z in split)
-        anchor = (*split, *scaled) if self.penalty is None else ()
-        known = (isometry,) if bool((isometry > 0).all()) else ()
+        adapts = self.penalty is None and bool(split)
+        balance, anchor = (Balance.start(1 / penalty, extent), (*split, *scaled)) if adapts else ((), ())
+        factor = isometry(problem.operator)
+        known = () if factor is None else (samples(factor, x),)
         count = torch.zeros(len(x), dtype=torch.long)
-        return ADMMState(x, x, split, scaled, penalty, weights, curvature, known, anchor, count)
+        return ADMMState(x, x, split, scaled, penalty, weights, curvature, known, tuple(balance), anchor, count)
 
     def step(self, problem: Problem, state: ADMMState) -> ADMMState:
         penalty = samples(given_or(self.penalty, state.penalty), state.x)
@@ -112,7 +114,21 @@ class ADMM(Iteration[ADMMState]):
             scaled.append(point - split[-1])
         image = next((z for b, z in zip(blocks, split, strict=True) if _is_direct(b)), x)
         moved = replace(state, image=image, x=x, split=tuple(split), scaled=tuple(scaled))
-        return _rebalanced(moved, penalty) if state.anchor else moved
+        return _rebalanced(problem, state, moved) if state.balance else moved
+
+    def stalled(self, problem: Problem, state: ADMMState) -> Tensor | None:
+        """Whether a step whose penalty is the ratio of the sizes of multipliers and `z` would still move the point."""
+        if not state.split:
+            return None
+        point = _point(state)
+        primal, dual = point.sizes()
+        ratio = dual / primal
+        penalty = torch.where(torch.isfinite(ratio) & (ratio > 0), ratio, state.penalty)
+        scaled = tuple(u * per_sample(state.penalty / penalty, u) for u in state.scaled)
+        neutral = ADMM(relaxation=1.0)
+        moved = neutral.step(problem, replace(state, scaled=scaled, penalty=penalty, balance=()))
+        change, across = _point(moved).distances(point.primal, point.dual)
+        return (change > FAR * primal) | (across > FAR * penalty * primal)
 
     def _quadratic_step(self, problem: Problem, state: ADMMState, blocks: list[Block], rho: list[Tensor]) -> Tensor:
         """Solve `(m A*A + Σ ρ_j K_j*K_j) x = m A*y + Σ ρ_j K_j*(z_j − u_j)`."""
@@ -125,37 +141,47 @@ class ADMM(Iteration[ADMMState]):
         terms = tuple((b, r) for b, r in zip(blocks, rho, strict=True) if isinstance(b, TermBlock))
         return NormalEquations(problem.operator, data, terms, state.isometry).solve(rhs, state.x)
 
-    def _first_penalty(self, problem: Problem, blocks: list[Block], weights: Tensor, x: Tensor) -> Tensor:
-        """The ratio of the sizes of subgradients at a rough solution and of its analysis."""
+    def _first_penalty(
+        self, problem: Problem, blocks: list[Block], weights: Tensor, x: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The given penalty, or the ratio of the sizes of subgradients at a rough solution and of its analysis; and
+        the latter.
+        """
         if self.penalty is not None:
-            return samples(self.penalty, x).detach()
+            return samples(self.penalty, x).detach(), samples(1.0, x)
         if not blocks:
-            return samples(1.0, x)
-        _, images, slopes = subgradients(problem, blocks, x)
+            return samples(1.0, x), samples(1.0, x)
         shares = weights.unbind(1)
-        dual = weighted_norm(slopes, [1 / w for w in shares])
-        return ratio_of_sizes(dual, weighted_norm(images, shares))
+        norms = [b.norm(x) for b in blocks]
+        step, extent = first_step(problem, blocks, x, [1 / w for w in shares], norms, image_weights=shares)
+        return 1 / step, extent
 
 
-def _rebalanced(state: ADMMState, penalty: Tensor) -> ADMMState:
-    """The state counted on, its penalty moved towards the ratio of the distances travelled.
+def _rebalanced(problem: Problem, previous: ADMMState, state: ADMMState) -> ADMMState:
+    """The state counted on, its penalty balanced anew where that is due.
 
     The multipliers `ρ_j u_j` stay what they are, so the `u_j` shrink as the penalty grows.
     """
     count = state.count + 1
-    size = trust(int(count[0]))
-    if size == 0.0 or not state.split:
+    size = trust(int(count[0]))  # on the CPU, the same for all samples
+    if size == 0.0:
         return replace(state, count=count)
     with torch.no_grad():
-        weights = state.weights.unbind(1)
-        point = (*state.split, *(u * per_sample(penalty, u) for u in state.scaled))
-        terms = len(weights)
-        primal = Travel.between(point[:terms], state.anchor[:terms], weights)
-        dual = Travel.between(point[terms:], state.anchor[terms:], weights)
-        adapted = balanced(penalty, dual, primal, size)
-        anchor = tuple(t.detach() for t in point)
-    scaled = tuple(u * per_sample(penalty / adapted, u) for u in state.scaled)
-    return replace(state, scaled=scaled, penalty=adapted, anchor=anchor, count=count)
+        point = _point(state)
+        balance = Balance(*state.balance).updated(
+            point, _point(previous), state.anchor, objective_at(problem, state.image), size
+        )
+        penalty = 1 / balance.step
+        anchor = tuple(t.detach() for t in (*point.primal, *point.dual))
+    scaled = tuple(u * per_sample(state.penalty / penalty, u) for u in state.scaled)
+    return replace(state, scaled=scaled, penalty=penalty, balance=tuple(balance), anchor=anchor, count=count)
+
+
+def _point(state: ADMMState) -> Point:
+    """The `z_j` and the multipliers `ρ u_j`, up to the weights of the terms."""
+    weights = tuple(state.weights.unbind(1))
+    multipliers = tuple(u * per_sample(state.penalty, u) for u in state.scaled)
+    return Point(state.split, multipliers, weights, weights)
 
 
 def _blocks(problem: Problem, curvature: tuple[Tensor, ...]) -> list[Block]:

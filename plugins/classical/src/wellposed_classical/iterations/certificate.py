@@ -1,4 +1,4 @@
-"""Certified distances to the solution, from the contraction of a fixed-point map."""
+"""Certified distances to the solution, from the contraction of a forward–backward map."""
 
 from __future__ import annotations
 
@@ -8,26 +8,28 @@ from torch import Tensor
 from wellposed import LinearOperator, Problem
 from wellposed.space import norm
 
+from .composite import Composite
+
 #: Rounding of one application of the map, in units of the machine precision times `‖x‖`.
-_ROUNDING = 10.0
+_ROUNDING = 16.0
 
 
-def contraction(
-    problem: Problem, step: Tensor, smoothness: Tensor | None, convexity: Tensor, prox_lipschitz: Tensor
-) -> tuple[Tensor, ...]:
-    """Contraction factor `ρ` of `x ↦ prox_{s g}(x − s∇f(x))`, `(B,)`, infinite where it is not below 1.
+def contraction(parts: Composite, problem: Problem, x: Tensor, step: Tensor) -> tuple[Tensor, ...]:
+    """The factor `ρ` of `T(x) = prox_{s g}(x − s∇f(x))`, `(B,)`, infinite where it is not below 1; and `d`, below.
 
     `ρ = max(|1 − s μ|, |1 − s L|) · ℓ` for `L`-smooth, `μ`-convex `f` and a proximal map with Lipschitz constant
     `ℓ`, `1/(1 + s m)` for `m`-convex `g`: Nesterov 2018, theorem 2.1.15, and Bauschke and Combettes 2017,
-    proposition 23.13. Behind it what the data bring into one step, `s‖A‖·‖∇D(0, y)‖`: measurements far outside
-    the operator's range cancel in the gradient, and what they leave of rounding the image does not show.
-    Empty where no sample has a factor, so that iterations without a certificate need not carry it along.
+    proposition 23.13. `d = s‖A‖·‖∇D(0, y)‖` is what the data bring into one step: measurements far outside the
+    operator's range cancel in the gradient, and the image does not show what they leave of rounding.
+    Empty where no sample has a factor: then nothing is certified.
     """
+    smoothness = parts.smoothness(problem, x)
     smooth = isinstance(problem.operator, LinearOperator) and problem.fidelity.smooth_everywhere
     if smoothness is None or not smooth:
         return ()
+    convexity = parts.strong_convexity(problem, x)[0]
     forward = torch.maximum((1 - step * convexity).abs(), (1 - step * smoothness).abs())
-    factor = forward * prox_lipschitz
+    factor = forward * parts.prox_lipschitz(problem, x, step)
     contracts = factor < 1
     if not bool(contracts.any()):
         return ()
@@ -39,26 +41,25 @@ def unknown(factors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     return tuple(torch.full_like(factor, torch.nan) for factor in factors[:1])
 
 
-def bounds_after(previous: Tensor, x: Tensor, factors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """Banach's a-posteriori bound on `‖x − x*‖` for `x = T(previous)`: `ρ/(1−ρ)·‖x − previous‖`, plus rounding."""
-    if not factors:
-        return ()
+def bound_after(previous: Tensor, x: Tensor, error: Tensor, factors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Banach's a-posteriori bound on `‖x − x*‖` where `‖x − T(previous)‖ ≤ e`: `(ρ‖x − previous‖ + e)/(1 − ρ)`.
+
+    `e` is the error of an iterated proximal map, plus rounding.
+    """
     with torch.no_grad():
-        factor, data = factors
-        bound = (factor * norm(x - previous) + _rounding(x, data)) / (1 - factor)
-        return (torch.where(factor < 1, bound, torch.inf),)
+        return (_over_gap(factors[0] * norm(x - previous) + error, x, factors),)
 
 
-def bound_before(x: Tensor, image: Tensor, factors: tuple[Tensor, ...]) -> Tensor:
-    """The bound on `‖x − x*‖` from `image = T(x)`: `‖x − image‖/(1−ρ)`, plus rounding."""
+def bound_before(x: Tensor, image: Tensor, error: Tensor, factors: tuple[Tensor, ...]) -> Tensor:
+    """The bound on `‖x − x*‖` where `‖image − T(x)‖ ≤ e`: `(‖x − image‖ + e)/(1 − ρ)`."""
     with torch.no_grad():
-        factor, data = factors
-        bound = (norm(x - image) + _rounding(x, data)) / (1 - factor)
-        return torch.where(factor < 1, bound, torch.inf)
+        return _over_gap(norm(x - image) + error, x, factors)
 
 
-def _rounding(x: Tensor, data: Tensor) -> Tensor:
-    return torch.finfo(x.dtype).eps * (_ROUNDING * norm(x) + data)
+def _over_gap(distance: Tensor, x: Tensor, factors: tuple[Tensor, ...]) -> Tensor:
+    factor, data = factors
+    rounding = torch.finfo(x.dtype).eps * (_ROUNDING * norm(x) + data)
+    return torch.where(factor < 1, (distance + rounding) / (1 - factor), torch.inf)
 
 
 def _data_gradient(problem: Problem) -> Tensor:

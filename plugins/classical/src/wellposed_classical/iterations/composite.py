@@ -9,11 +9,10 @@ from torch import Tensor
 
 from wellposed import CompositionError, Iteration, Operator, Problem, Regularizer
 from wellposed.iteration import lacks
-from wellposed.memo import OperatorMemo
 from wellposed.regularizer import Sum, Weighted, Zero
 from wellposed.space import per_sample
 
-from .constants import data_smoothness, data_strong_convexity, samples
+from .constants import convexity_bound, data_smoothness, samples
 
 
 @dataclass(frozen=True)
@@ -30,10 +29,15 @@ class Composite:
             gradient = gradient + term.grad(x)
         return gradient
 
-    def forward_backward(self, problem: Problem, x: Tensor, step: float | Tensor) -> Tensor:
-        """`prox_{s g}(x − s ∇f(x))`."""
-        moved = descend(x, self.gradient(problem, x), step)
-        return moved if self.proximal is None else self.proximal.prox(moved, step)
+    def prox(self, x: Tensor, step: float | Tensor) -> Tensor:
+        """`prox_{s g}(x)`."""
+        return x if self.proximal is None else self.proximal.prox(x, step)
+
+    def prox_with_error(self, x: Tensor, step: float | Tensor) -> tuple[Tensor, Tensor]:
+        """`prox_{s g}(x)`, and how far from it that may be, `(B,)`, where the map is iterated."""
+        if self.proximal is None:
+            return x, torch.zeros(len(x), dtype=x.dtype.to_real(), device=x.device)
+        return self.proximal.prox_with_error(x, step)
 
     def smoothness(self, problem: Problem, x: Tensor) -> Tensor | None:
         """A Lipschitz constant of `∇f`, `(B,)`; `None` where some part has none."""
@@ -45,18 +49,21 @@ class Composite:
             total = total + constant
         return total
 
-    def strong_convexity(self, problem: Problem, x: Tensor, memo: OperatorMemo) -> tuple[Tensor, Tensor]:
-        """The strong convexity of `f` and of `g`, `(B,)` each; 0 where nothing is known."""
-        smooth = data_strong_convexity(problem, x, memo) + sum(t.strong_convexity for t in self.smooth)
+    def strong_convexity(self, problem: Problem, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Lower bounds of the strong convexity of `f` and of `g`, `(B,)` each; 0 where nothing is known."""
+        smooth = convexity_bound(problem, x) + sum(t.strong_convexity for t in self.smooth)
         proximal = 0.0 if self.proximal is None else self.proximal.strong_convexity
         return smooth, samples(proximal, x)
 
     def prox_lipschitz(self, problem: Problem, x: Tensor, step: Tensor) -> Tensor:
         """A Lipschitz constant of `prox_{s g}`, `(B,)`.
 
-        Infinite, so that it certifies nothing, where none is known or `f` is not known to be convex.
+        Infinite, so that it certifies nothing, where none is known, `f` is not known to be convex, or the map is
+        iterated inside without a bound on its error.
         """
         convex = problem.fidelity.convex and all(t.convex for t in self.smooth)
+        if self.proximal is not None and self.proximal.prox_accuracy is None:
+            return samples(torch.inf, x)
         constant = 1.0 if self.proximal is None else self.proximal.prox_lipschitz(step)
         return samples(torch.inf if constant is None or not convex else constant, x)
 

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from wellposed import InputError, LinearOperator, Operator, Problem
-from wellposed.linear_algebra import squared_isometry
-from wellposed.memo import OperatorMemo, placement
+
+#: How far rounding may bend a declared `A*A = c·I`, in units of the machine precision.
+_ROUNDING = 16.0
 
 
 def samples(value: float | Tensor, like: Tensor) -> Tensor:
@@ -32,25 +33,18 @@ def data_smoothness(problem: Problem, x: Tensor) -> Tensor | None:
     return None if fidelity is None or size is None else samples(fidelity, x) * size**2
 
 
-def data_strong_convexity(problem: Problem, x: Tensor, memo: OperatorMemo) -> Tensor:
-    """`μ ≥ 0`, `(B,)`, such that `D(A·, y) − μ/2‖·‖²` is convex.
+def convexity_bound(problem: Problem, x: Tensor) -> Tensor:
+    """`μ ≥ 0`, `(B,)`, such that `D(A·, y) − μ/2‖·‖²` is convex: a bound from below of the curvature.
 
-    Known where `A*A` is a multiple of the identity (denoising, orthonormal transforms); else 0.
+    Known where the operator declares `A*A = c·I` (denoising, orthonormal transforms); else 0.
     """
     fidelity = samples(problem.fidelity.strong_convexity(problem.measurement), x)
-    if not bool((fidelity > 0).any()):
-        return fidelity
-    return fidelity * known_isometry(problem.operator, x, memo)
+    return fidelity * ((isometry(problem.operator) or 0.0) * (1 - _ROUNDING * torch.finfo(x.dtype).eps))
 
 
-def known_isometry(operator: Operator, x: Tensor, memo: OperatorMemo) -> Tensor:
-    """`c` with `A*A = c·I`, `(B,)`; 0 where `A*A` is no multiple of the identity. Found once for an operator."""
-    if not isinstance(operator, LinearOperator):
-        return samples(0.0, x)
-    if is_shared(operator):
-        key = ("isometry", placement(x))
-        return memo.get(operator, key, lambda: squared_isometry(operator, x[:1])).expand(len(x))
-    return squared_isometry(operator, x)
+def isometry(operator: Operator) -> float | None:
+    """`c` where the operator declares `A*A = c·I`, exact up to the rounding of the operator itself."""
+    return operator.structure().isometry if isinstance(operator, LinearOperator) else None
 
 
 def is_shared(operator: Operator) -> bool:

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from wellposed import Iteration, Problem, Regularizer, State, bookkeeping
-from wellposed.memo import OperatorMemo
 from wellposed.state import derived
 
-from .certificate import bound_before, bounds_after, contraction, unknown
-from .composite import Composite, refuse_step
+from .certificate import bound_after, bound_before, contraction, unknown
+from .composite import Composite, descend, refuse_step
 from .constants import given_or, keep_step, reciprocal, samples, start_image
+from .stalling import gradient_step_stalled
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,6 @@ class ForwardBackward(Iteration[DescentState]):
     def __init__(self, step_size: float | Tensor | None = None) -> None:
         super().__init__()
         keep_step(self, "step_size", step_size)
-        self.memo = OperatorMemo()
 
     step_size: float | Tensor | None
 
@@ -53,28 +52,38 @@ class ForwardBackward(Iteration[DescentState]):
         x = start_image(problem, x)
         with torch.no_grad():
             parts = self.composite(problem.regularizer)
-            smoothness = parts.smoothness(problem, x)
-            convexity = parts.strong_convexity(problem, x, self.memo)
-            step = self._first_step(smoothness, convexity[0], x)
-            factors = contraction(problem, step, smoothness, convexity[0], parts.prox_lipschitz(problem, x, step))
+            step = self._first_step(problem, parts, x)
+            factors = contraction(parts, problem, x, step)
         return DescentState(x, step, factors, unknown(factors))
 
     def step(self, problem: Problem, state: DescentState) -> DescentState:
-        step = given_or(self.step_size, state.step_size)
-        x = self.composite(problem.regularizer).forward_backward(problem, state.x, step)
-        return replace(state, x=x, bound=bounds_after(state.x, x, state.contraction))
+        s, parts = given_or(self.step_size, state.step_size), self.composite(problem.regularizer)
+        moved = descend(state.x, parts.gradient(problem, state.x), s)
+        if not state.contraction:
+            return replace(state, x=parts.prox(moved, s))
+        x, error = parts.prox_with_error(moved, s)
+        return replace(state, x=x, bound=bound_after(state.x, x, error, state.contraction))
+
+    def certifies(self, problem: Problem) -> bool:
+        return bool(self.init(problem).contraction)
 
     def error_bound(self, problem: Problem, state: DescentState) -> Tensor | None:
-        """`‖x − x*‖ ≤ ρ/(1−ρ)·‖x − x_previous‖` where the map contracts; at no cost after a step."""
+        """`‖x − x*‖ ≤ (ρ‖x − x_previous‖ + e)/(1−ρ)` where the map contracts; at no cost after a step."""
         if not state.contraction:
             return None
         if not bool(torch.isnan(state.bound[0]).any()):
             return state.bound[0]
-        return bound_before(state.x, self.step(problem, state).x, state.contraction)
+        s, parts = given_or(self.step_size, state.step_size), self.composite(problem.regularizer)
+        image, error = parts.prox_with_error(descend(state.x, parts.gradient(problem, state.x), s), s)
+        return bound_before(state.x, image, error, state.contraction)
 
-    def _first_step(self, smoothness: Tensor | None, convexity: Tensor, x: Tensor) -> Tensor:
+    def stalled(self, problem: Problem, state: DescentState) -> Tensor | None:
+        return gradient_step_stalled(self.composite(problem.regularizer), problem, state.x, state.step_size)
+
+    def _first_step(self, problem: Problem, parts: Composite, x: Tensor) -> Tensor:
         """The given step size, else `1/L`, or `2/(L+μ)` where `f` is strongly convex."""
         if self.step_size is not None:
             return samples(self.step_size, x).detach()
+        smoothness, convexity = parts.smoothness(problem, x), parts.strong_convexity(problem, x)[0]
         assert smoothness is not None, "refused by check"
         return torch.where(convexity > 0, 2.0 * reciprocal(smoothness + convexity), reciprocal(smoothness))

@@ -12,13 +12,19 @@ from torch import Tensor
 from wellposed import InputError, Iteration, Problem, State, bookkeeping
 from wellposed.memo import OperatorMemo, placement
 from wellposed.space import norm
+from wellposed.spectral_norm import largest_eigenvalue
 
-from .balance import Travel, balanced, ratio_of_sizes, subgradients, trust, weighted_norm
+from .balance import Balance, Point, objective_at, trust, weighted_norm
 from .composite import descend
-from .constants import given_or, is_shared, keep_step, known_isometry, samples, start_image
+from .constants import given_or, is_shared, isometry, keep_step, samples, start_image
+from .first_balance import first_step
+from .gap import Gap, duality_gap, has_gap
 from .saddle import Saddle
-from .spectrum import largest_eigenvalue
 from .splitting import check_linear, check_split, quadratic_weight
+from .stalling import FAR, far
+
+#: How tight the joint norm of the blocks is: longer steps are worth less than finding it more exactly.
+_TOLERANCE = 0.02
 
 
 @dataclass(frozen=True)
@@ -26,8 +32,8 @@ class PDHGState(State):
     """`image` is the last value of the primal proximal map; `x` and `dual` are what is iterated.
 
     `scales` `(B, blocks)` holds the products `τ σ_i`. `curvature` is that of a data term which is part of
-    the primal function, empty where it is not; `anchor` the point of the last balancing, empty where the
-    steps are given.
+    the primal function, empty where it is not. `balance` is the memory of the rule that adapts τ, `anchor`
+    the point of its last update; both are empty where the steps are given.
     """
 
     image: Tensor
@@ -36,6 +42,7 @@ class PDHGState(State):
     primal_step: Tensor = bookkeeping()
     scales: Tensor = bookkeeping()
     curvature: tuple[Tensor, ...] = bookkeeping()
+    balance: tuple[Tensor, ...] = bookkeeping()
     anchor: tuple[Tensor, ...] = bookkeeping()
     count: Tensor = bookkeeping()
 
@@ -94,85 +101,66 @@ class PDHG(Iteration[PDHGState]):
             saddle = Saddle.of(problem, *curvature)
             dual = tuple(torch.zeros_like(b.apply(x)) for b in saddle.blocks)
             scales = self._scales(problem, saddle, x)
-            step = self._first_step(problem, saddle, x, scales)
-        anchor = (x, *dual) if self.primal_step is None else ()
-        return PDHGState(x, x, dual, step, scales, curvature, anchor, torch.zeros(len(x), dtype=torch.long))
+            step, extent = self._first_step(problem, saddle, x, scales)
+        adapts = self.primal_step is None and bool(dual)
+        balance, anchor = (Balance.start(step, extent), (x, *dual)) if adapts else ((), ())
+        count = torch.zeros(len(x), dtype=torch.long)
+        return PDHGState(x, x, dual, step, scales, curvature, tuple(balance), anchor, count)
 
     def step(self, problem: Problem, state: PDHGState) -> PDHGState:
         saddle = Saddle.of(problem, *state.curvature)
         tau = given_or(self.primal_step, state.primal_step)
-        dual = self._ascend(saddle, state, tau)
-        reflected = tuple(torch.lerp(p, q, 2.0) for p, q in zip(state.dual, dual, strict=True))
-        image = saddle.primal_prox(descend(state.x, saddle.pull(reflected, state.x), tau), tau)
+        dual = saddle.ascend(state.dual, state.x, [scale / tau for scale in state.scales.unbind(1)])
+        image = saddle.primal_prox(descend(state.x, saddle.pull(_between(state.dual, dual, 2.0), state.x), tau), tau)
         moved = replace(
             state,
             image=image,
             x=torch.lerp(state.x, image, self.relaxation),
-            dual=tuple(torch.lerp(p, q, self.relaxation) for p, q in zip(state.dual, dual, strict=True)),
+            dual=_between(state.dual, dual, self.relaxation),
         )
-        return self._rebalanced(moved) if state.anchor else moved
+        return _rebalanced(problem, state, moved) if state.balance else moved
 
-    def duality_gap(self, problem: Problem, state: PDHGState) -> Tensor | None:
-        """Primal minus dual objective at `image` and the dual point; see `Saddle.gap` for its exact meaning."""
-        found = self._gap(problem, state)
-        if found is None:
-            return None
-        gap, exact = found
-        # Over a ball it can be negative by more than rounding: the solution is not in the ball, and nothing is known.
-        outside = ~exact & (gap < -1e3 * torch.finfo(gap.dtype).eps * problem.objective(state.image).abs())
-        return torch.where(outside, torch.inf, gap.clamp_min(0.0))
+    def duality_gap(self, problem: Problem, state: PDHGState, radius: float | None = None) -> Tensor | None:
+        """Primal minus dual objective at `image` and a feasible dual point near `dual`; infinite without one."""
+        gap = self._gap(problem, state, radius)
+        return None if gap is None else gap.from_above()
+
+    def has_duality_gap(self, problem: Problem, radius: float | None = None) -> bool:
+        saddle = Saddle.of(problem, *self._absorbed_data(problem, problem.zeros()))
+        return has_gap(saddle, problem.zeros(), bounded=radius is not None)
+
+    def certifies(self, problem: Problem) -> bool:
+        saddle = Saddle.of(problem, *self._absorbed_data(problem, problem.zeros()))
+        convex = bool((samples(saddle.strong_convexity(), problem.zeros()) > 0).any())
+        return convex and has_gap(saddle, problem.zeros(), bounded=False)
 
     def error_bound(self, problem: Problem, state: PDHGState) -> Tensor | None:
-        """`‖x − x*‖ ≤ √(2·gap/μ)` where the primal function is `μ`-strongly convex and the gap exact."""
-        saddle = Saddle.of(problem, *state.curvature)
-        convexity = samples(saddle.strong_convexity(), state.image)
-        found = self._gap(problem, state) if bool((convexity > 0).any()) else None
-        if found is None or not bool(found[1].any()):
-            return None
-        gap, exact = found
-        rounding = 16 * torch.finfo(gap.dtype).eps * problem.objective(state.image).abs()
-        bound = torch.sqrt(2 * (gap.clamp_min(0.0) + rounding) / convexity)
-        return torch.where(exact & (convexity > 0), bound, torch.inf)
+        """`‖x − x*‖ ≤ √(2·gap/μ)`, plus rounding, where the primal function is `μ`-strongly convex."""
+        convexity = samples(Saddle.of(problem, *state.curvature).strong_convexity(), state.image)
+        gap = self._gap(problem, state) if bool((convexity > 0).any()) else None
+        return None if gap is None else gap.distance(convexity, state.image)
 
-    def _gap(self, problem: Problem, state: PDHGState) -> tuple[Tensor, Tensor] | None:
+    def stalled(self, problem: Problem, state: PDHGState) -> Tensor | None:
+        """Whether a step whose balance is the ratio of the sizes of `x` and `dual` would still move the point."""
+        saddle, weights = Saddle.of(problem, *state.curvature), _dual_weights(state)
+        ratio = norm(state.x) / weighted_norm(state.dual, weights) if state.dual else state.primal_step
+        tau = torch.where(torch.isfinite(ratio) & (ratio > 0), ratio, state.primal_step)
+        dual = saddle.ascend(state.dual, state.x, [scale / tau for scale in state.scales.unbind(1)])
+        image = saddle.primal_prox(descend(state.x, saddle.pull(_between(state.dual, dual, 2.0), state.x), tau), tau)
+        change = weighted_norm([p - q for p, q in zip(dual, state.dual, strict=True)], weights) if dual else 0 * tau
+        return far(image - state.x, state.x) | (change * tau > FAR * norm(state.x))
+
+    def _gap(self, problem: Problem, state: PDHGState, radius: float | None = None) -> Gap | None:
         tau = given_or(self.primal_step, state.primal_step)
         steps = [scale / tau for scale in state.scales.unbind(1)]
-        return Saddle.of(problem, *state.curvature).gap(state.image, state.dual, steps)
-
-    # Steps ------------------------------------------------------------------------------------------
-
-    def _ascend(self, saddle: Saddle, state: PDHGState, tau: float | Tensor) -> list[Tensor]:
-        """`p̂_i = prox_{σ_i g_i*}(p_i + σ_i K_i x)`."""
-        dual = []
-        for i, (block, p) in enumerate(zip(saddle.blocks, state.dual, strict=True)):
-            sigma = state.scales[:, i] / tau
-            dual.append(block.prox_conjugate(descend(p, block.apply(state.x), -sigma), sigma))
-        return dual
-
-    def _rebalanced(self, state: PDHGState) -> PDHGState:
-        """The state counted on, its primal step moved towards the ratio of the distances travelled."""
-        count = state.count + 1
-        size = trust(int(count[0]))
-        if size == 0.0 or not state.dual:
-            return replace(state, count=count)
-        with torch.no_grad():
-            point = (state.x, *state.dual)
-            weights = [1 / s for s in state.scales.unbind(1)]
-            primal = Travel.between(point[:1], state.anchor[:1], [torch.ones_like(state.primal_step)])
-            dual = Travel.between(point[1:], state.anchor[1:], weights)
-            step = balanced(state.primal_step, primal, dual, size)
-            anchor = tuple(t.detach() for t in point)
-        return replace(state, primal_step=step, anchor=anchor, count=count)
+        return duality_gap(Saddle.of(problem, *state.curvature), state.image, state.dual, steps, radius)
 
     # Constants --------------------------------------------------------------------------------------
 
     def _absorbed_data(self, problem: Problem, x: Tensor) -> tuple[Tensor, ...]:
         """The curvature of a data term that joins the primal function, if it does."""
-        weight = quadratic_weight(problem, x)
-        if weight is None:
-            return ()
-        isometry = known_isometry(problem.operator, x, self.memo)
-        return (weight * isometry,) if bool((isometry > 0).all()) else ()
+        weight, factor = quadratic_weight(problem, x), isometry(problem.operator)
+        return () if weight is None or factor is None else (weight * factor,)
 
     def _scales(self, problem: Problem, saddle: Saddle, x: Tensor) -> Tensor:
         """`τσ_i = 1/(λ‖K_i‖²)` of each block, `(B, blocks)`."""
@@ -186,9 +174,9 @@ class PDHG(Iteration[PDHGState]):
         if len(saddle.blocks) == 1:
             largest = samples(1.0, x)
         elif is_shared(problem.operator):
-            largest = self._remembered(problem, x, lambda: largest_eigenvalue(gram, x[:1])).expand(len(x))
+            largest = self._remembered(problem, x, lambda: largest_eigenvalue(gram, x[:1], _TOLERANCE)).expand(len(x))
         else:
-            largest = largest_eigenvalue(gram, x)
+            largest = largest_eigenvalue(gram, x, _TOLERANCE)
         return 1 / (largest[:, None] * torch.tensor(squared, dtype=largest.dtype, device=largest.device))
 
     def _remembered(self, problem: Problem, x: Tensor, compute: Callable[[], Tensor]) -> Tensor:
@@ -200,11 +188,38 @@ class PDHG(Iteration[PDHGState]):
             by_regularizer[problem.regularizer] = compute()
         return by_regularizer[problem.regularizer]
 
-    def _first_step(self, problem: Problem, saddle: Saddle, x: Tensor, scales: Tensor) -> Tensor:
-        """The ratio of the sizes of a rough solution and of the subgradients there."""
+    def _first_step(self, problem: Problem, saddle: Saddle, x: Tensor, scales: Tensor) -> tuple[Tensor, Tensor]:
+        """The given step, or the ratio of the sizes of a rough solution and of the subgradients there; and the former."""
         if self.primal_step is not None:
-            return samples(self.primal_step, x).detach()
+            return samples(self.primal_step, x).detach(), samples(1.0, x)
         if not saddle.blocks:
-            return samples(1.0, x)
-        guess, _, slopes = subgradients(problem, saddle.blocks, x)
-        return ratio_of_sizes(norm(guess), weighted_norm(slopes, [1 / s for s in scales.unbind(1)]))
+            return samples(1.0, x), samples(1.0, x)
+        weights = [1 / s for s in scales.unbind(1)]
+        return first_step(problem, saddle.blocks, x, weights, [b.norm(x) for b in saddle.blocks])
+
+
+def _rebalanced(problem: Problem, previous: PDHGState, state: PDHGState) -> PDHGState:
+    """The state counted on, its primal step balanced anew where that is due."""
+    count = state.count + 1
+    size = trust(int(count[0]))  # on the CPU, the same for all samples
+    if size == 0.0:
+        return replace(state, count=count)
+    with torch.no_grad():
+        balance = Balance(*state.balance).updated(
+            _point(state), _point(previous), state.anchor, objective_at(problem, state.image), size
+        )
+        anchor = tuple(t.detach() for t in (state.x, *state.dual))
+    return replace(state, primal_step=balance.step, balance=tuple(balance), anchor=anchor, count=count)
+
+
+def _point(state: PDHGState) -> Point:
+    return Point((state.x,), state.dual, (torch.ones_like(state.primal_step),), _dual_weights(state))
+
+
+def _dual_weights(state: PDHGState) -> tuple[Tensor, ...]:
+    return tuple(1 / s for s in state.scales.unbind(1))
+
+
+def _between(old: tuple[Tensor, ...], new: tuple[Tensor, ...], factor: float) -> tuple[Tensor, ...]:
+    """`p + factor·(p̂ − p)` of each dual variable."""
+    return tuple(torch.lerp(p, q, factor) for p, q in zip(old, new, strict=True))

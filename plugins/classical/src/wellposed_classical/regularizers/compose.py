@@ -43,6 +43,7 @@ class Compose(Regularizer):
             )
         self.capabilities = frozenset(capabilities)
         self.convex = regularizer.convex
+        self.prox_accuracy = regularizer.prox_accuracy
 
     @classmethod
     def examples(cls) -> tuple[dict, ...]:
@@ -67,6 +68,14 @@ class Compose(Regularizer):
             raise self._missing("prox")
         image = self.operator(x)
         return x + self.operator.adjoint(self.regularizer.prox(image, step) - image)
+
+    def prox_with_error(self, x: Tensor, step: float | Tensor) -> tuple[Tensor, Tensor]:
+        """The error is that of the inner map, since `A*` keeps distances."""
+        if "prox" not in self.capabilities:
+            raise self._missing("prox")
+        image = self.operator(x)
+        inner, error = self.regularizer.prox_with_error(image, step)
+        return x + self.operator.adjoint(inner - image), error
 
     def split(self) -> list[Term]:
         """The terms `g_i(K_i A x)` of `R(Ax) = Σ g_i(K_i A x)`."""

@@ -10,11 +10,18 @@ from torch import Tensor
 from wellposed import InputError, Regularizer
 
 from ..differences import Differences
-from ..inner_solvers.batch import warn_of_limit
+from ..inner_solvers.batch import distance_to_prox, effective_weight, warn_of_limit
 from ..inner_solvers.derivative import differentiable_prox
-from ..inner_solvers.second_order import denoise_second_order, second_order_derivative, second_order_variation
-from ..magnitude import per_image
+from ..inner_solvers.second_order import (
+    affine_residual,
+    denoise_second_order,
+    second_order_derivative,
+    second_order_variation,
+)
+from ..magnitude import magnitude, per_image
 from .planes import from_planes, plane_weights, to_planes
+
+_WHO = "the proximal map of total generalised variation"
 
 
 class TotalGeneralizedVariation(Regularizer):
@@ -35,6 +42,7 @@ class TotalGeneralizedVariation(Regularizer):
     source = "Bredies, Kunisch and Pock 2010, Total Generalized Variation"
     capabilities = frozenset({"value", "prox", "split"})
     convex = True
+    prox_accuracy = "certified"
     invariances = frozenset({"translation"})
 
     def __init__(self, ratio: float = 2.0, tolerance: float = 1e-3, limit: int = 2000) -> None:
@@ -67,12 +75,27 @@ class TotalGeneralizedVariation(Regularizer):
         return value.reshape(len(x), -1).sum(1)
 
     def prox(self, x: Tensor, step: float | Tensor) -> Tensor:
-        who = "the proximal map of total generalised variation"
-        planes, weights = to_planes(x, False, who), plane_weights(step, x, False)
+        planes, weights = to_planes(x, False, _WHO), plane_weights(step, x, False)
+        return from_planes(self._denoised(planes, weights)[0], x)
+
+    def prox_with_error(self, x: Tensor, step: float | Tensor) -> tuple[Tensor, Tensor]:
+        """The proximal map and what its duality gap leaves open: `½‖u − prox(x)‖² ≤ primal − dual`."""
+        planes, weights = to_planes(x, False, _WHO), plane_weights(step, x, False)
+        image, gap = self._denoised(planes, weights)
+        with torch.no_grad():
+            weights = effective_weight(weights, planes)
+            # The minimum is at most the first-order variation, so the objective at the gap γ at most that/(1 − γ).
+            variation = weights * per_image(magnitude(self.differences(affine_residual(planes)), (1, 2)))
+            excess = torch.where(gap < 1, gap / (1 - gap), torch.inf) * variation
+            error = distance_to_prox(excess, 2 * variation, planes, weights)
+        return from_planes(image, x), error.reshape(len(x), -1).square().sum(1).sqrt()
+
+    def _denoised(self, planes: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """The planes and their relative duality gaps."""
         solve = partial(denoise_second_order, ratio=self.ratio, tolerance=self.tolerance, limit=self.limit)
         image, gap = differentiable_prox(planes, weights, solve, second_order_derivative(self.ratio))
-        warn_of_limit(who, gap, self.tolerance, self.limit)
-        return from_planes(image, x)
+        warn_of_limit(_WHO, gap, self.tolerance, self.limit)
+        return image, gap
 
     def extra_repr(self) -> str:
         return f"ratio={self.ratio:g}, tolerance={self.tolerance:g}, limit={self.limit}"

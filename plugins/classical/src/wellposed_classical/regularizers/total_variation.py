@@ -5,19 +5,22 @@ from __future__ import annotations
 from functools import partial
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from wellposed import InputError, Regularizer
 from wellposed.regularizer import Term
 
 from ..differences import Differences
-from ..inner_solvers.batch import warn_of_limit
+from ..inner_solvers.batch import distance_to_prox, effective_weight, warn_of_limit
 from ..inner_solvers.denoise import denoise
 from ..inner_solvers.derivative import differentiable_prox, total_variation_derivative
 from ..inner_solvers.step_sizes import Coupling
 from ..magnitude import magnitude, per_image
 from .group_norm import GroupNorm
 from .planes import from_planes, plane_weights, to_planes
+
+_WHO = "the proximal map of total variation"
 
 
 class TotalVariation(Regularizer):
@@ -40,6 +43,7 @@ class TotalVariation(Regularizer):
     source = "Rudin, Osher and Fatemi 1992; prox: Chambolle and Pock 2011, algorithm 2"
     capabilities = frozenset({"value", "prox", "split"})
     convex = True
+    prox_accuracy = "certified"
 
     def __init__(
         self,
@@ -71,12 +75,28 @@ class TotalVariation(Regularizer):
         return per_image(magnitude(self.differences(x), self._group))
 
     def prox(self, x: Tensor, step: float | Tensor) -> Tensor:
-        joint, who = self.channels == "joint", "the proximal map of total variation"
-        planes, weights = to_planes(x, joint, who), plane_weights(step, x, joint)
+        joint = self.channels == "joint"
+        planes, weights = to_planes(x, joint, _WHO), plane_weights(step, x, joint)
+        return from_planes(self._denoised(planes, weights)[0], x)
+
+    def prox_with_error(self, x: Tensor, step: float | Tensor) -> tuple[Tensor, Tensor]:
+        """The proximal map and what its duality gap leaves open: `½‖u − prox(x)‖² ≤ primal − dual`."""
+        joint = self.channels == "joint"
+        planes, weights = to_planes(x, joint, _WHO), plane_weights(step, x, joint)
+        image, gap = self._denoised(planes, weights)
+        with torch.no_grad():
+            weights = effective_weight(weights, planes)
+            lengths = magnitude(self.differences(image), (2,) if self.norm == "anisotropic" else (1, 2))
+            objective = weights * per_image(lengths) + 0.5 * per_image((image - planes).square())
+            error = distance_to_prox(gap * objective, objective, planes, weights)
+        return from_planes(image, x), error.reshape(len(x), -1).square().sum(1).sqrt()
+
+    def _denoised(self, planes: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """The planes and their relative duality gaps."""
         solve = partial(denoise, coupling=self.norm, tolerance=self.tolerance, limit=self.limit)
         image, gap = differentiable_prox(planes, weights, solve, total_variation_derivative(self.norm))
-        warn_of_limit(who, gap, self.tolerance, self.limit)
-        return from_planes(image, x)
+        warn_of_limit(_WHO, gap, self.tolerance, self.limit)
+        return image, gap
 
     def split(self) -> list[Term]:
         """`‖·‖_{2,1}` of the discrete gradient."""

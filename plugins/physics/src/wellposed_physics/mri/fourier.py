@@ -7,6 +7,7 @@ from torch import Tensor
 
 from wellposed.pattern import Pattern
 from wellposed.space import Space
+from wellposed.structure import Structure
 
 from ..operators.arguments import binary_mask, image_size
 from ..operators.buffers import BufferedOperator, shifted_inverse, trailing
@@ -44,6 +45,7 @@ class Fourier(BufferedOperator):
         super().__init__(space, space)
         whole = torch.ones(size, dtype=torch.bool)
         observed, per_sample = (whole, False) if mask is None else binary_mask(mask, size, self, channels)
+        self.full = bool(observed.all())
         phase = centring_phase(size).to(observed.device)
         self.register_exact("phase", phase)
         self.register_exact("weights", observed * phase, per_sample=per_sample)
@@ -68,8 +70,9 @@ class Fourier(BufferedOperator):
     def _gram(self, x: Tensor) -> Tensor:
         return self._in_fourier(x, self.exact("corner_mask"))
 
-    def _norm(self) -> float:
-        return 1.0
+    def structure(self) -> Structure:
+        whole = 1.0 if self.full else None
+        return Structure(isometry=whole, coisometry=whole, projection=1.0)
 
     def _pinv(self, y: Tensor) -> Tensor:
         return self.adjoint(y)

@@ -10,6 +10,7 @@ from torch import Tensor
 from wellposed.errors import CapabilityMissing, InputError, ShapeError
 from wellposed.pattern import Pattern
 from wellposed.space import Space
+from wellposed.structure import Structure
 
 from ..operators.arguments import binary_mask, image_size, resolve
 from ..operators.buffers import BufferedOperator, shifted_inverse, trailing
@@ -116,12 +117,16 @@ class MulticoilFourier(BufferedOperator):
         coil_images = torch.fft.fft2(spectrum.conj_physical_(), norm="ortho").mul_(self._maps())
         return coil_images.sum(1, keepdim=True).conj_physical()
 
+    def structure(self) -> Structure:
+        if not self.full:
+            return Structure()
+        power = self._power()
+        return Structure(diagonal=power, norm=float(power.max()) ** 0.5)
+
     def _norm(self) -> float | None:
         # Σ|S|² bounds A*A for every mask, and is reached where all is observed. For per-sample data the
         # bound is used as it is: with the centre of k-space observed it is tight for smooth maps.
-        if self.full or self.samples is not None:
-            return float(self._power().max()) ** 0.5
-        return None
+        return float(self._power().max()) ** 0.5 if self.full or self.samples is not None else None
 
     def _pinv(self, y: Tensor) -> Tensor:
         return self.zero_filled(y) if self.full else super()._pinv(y)

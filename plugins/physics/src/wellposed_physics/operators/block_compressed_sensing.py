@@ -10,6 +10,7 @@ from torch import Tensor
 from wellposed.errors import InputError, ShapeError
 from wellposed.pattern import Pattern
 from wellposed.space import Space
+from wellposed.structure import Structure
 
 from .arguments import check_fraction, generator, image_size, resolve
 from .buffers import BufferedOperator
@@ -79,8 +80,11 @@ class BlockCompressedSensing(BufferedOperator):
     def _adjoint(self, y: Tensor) -> Tensor:
         return self._joined((y @ self.exact("matrix")).unflatten(1, self.grid))
 
-    def _norm(self) -> float:
-        return max(self._singular_values(*kind).norm for kind, _ in self._kinds())
+    def structure(self) -> Structure:
+        of_kinds = [self._singular_values(*kind) for kind, _ in self._kinds()]
+        orthonormal = 1.0 if all(s.rows_are_orthonormal for s in of_kinds) else None
+        square = orthonormal if self.range.size == self.domain.size else None
+        return Structure(isometry=square, coisometry=orthonormal, norm=max(s.norm for s in of_kinds))
 
     def _pinv(self, y: Tensor) -> Tensor:
         y = y.unflatten(1, self.grid)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from wellposed.operator import LinearOperator
 from wellposed.space import Space
+from wellposed.structure import Structure
 
 from .buffers import shifted_inverse, trailing
 
@@ -36,8 +37,8 @@ class Complexify(LinearOperator):
     def _gram(self, x: Tensor) -> Tensor:
         return x.clone()
 
-    def _norm(self) -> float:
-        return 1.0
+    def structure(self) -> Structure:
+        return Structure(isometry=1.0, diagonal=torch.ones(()))
 
     def _pinv(self, y: Tensor) -> Tensor:
         return self.adjoint(y)

@@ -11,6 +11,7 @@ from torch import Tensor
 from wellposed.errors import InputError, ShapeError
 from wellposed.operator import LinearOperator
 from wellposed.space import Space
+from wellposed.structure import Structure
 
 from .arguments import check_fraction, generator, image_size
 from .buffers import BufferedOperator, shifted_inverse, trailing
@@ -71,6 +72,12 @@ class CompressedSensing(LinearOperator):
 
     def _adjoint(self, y: Tensor) -> Tensor:
         return self.matrix._adjoint(y).unflatten(1, self.domain.shape)
+
+    def structure(self) -> Structure:
+        if not self.orthonormal:
+            return self.matrix.structure()
+        square = self.range.size == self.domain.size
+        return Structure(isometry=1.0 if square else None, coisometry=1.0)
 
     def _norm(self) -> float:
         return 1.0 if self.orthonormal else self.matrix.norm()

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from wellposed.pattern import Pattern
 from wellposed.space import Space
+from wellposed.structure import Structure
 
 from .arguments import image_size
 from .buffers import BufferedOperator, shifted_inverse, trailing
@@ -98,8 +99,10 @@ class Convolution(BufferedOperator):
     def _gram(self, x: Tensor) -> Tensor:
         return filtered(x, squared(self.transfer)) if self.boundary == "circular" else super()._gram(x)
 
-    def _norm(self) -> float | None:
-        return float(squared(self.transfer).max()) ** 0.5 if self.boundary == "circular" else None
+    def structure(self) -> Structure:
+        if self.boundary != "circular":
+            return Structure()
+        return Structure(norm=float(squared(self.transfer.detach()).max()) ** 0.5)
 
     def _pinv(self, y: Tensor) -> Tensor:
         if self.boundary != "circular":

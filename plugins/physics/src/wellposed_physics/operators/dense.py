@@ -31,6 +31,11 @@ class SingularValues:
         return cls(u[:, :rank], sigma[:rank], vh[:rank].T)
 
     @property
+    def rows_are_orthonormal(self) -> bool:
+        """`M Mᵀ = I`, which was seen on the whole matrix."""
+        return self.u is None
+
+    @property
     def norm(self) -> float:
         return float(self.sigma[0]) if len(self.sigma) else 0.0
 

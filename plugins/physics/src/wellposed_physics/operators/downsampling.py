@@ -8,6 +8,7 @@ from torch import Tensor
 from wellposed.errors import InputError, ShapeError
 from wellposed.pattern import Pattern
 from wellposed.space import Space
+from wellposed.structure import Structure
 
 from .arguments import image_size
 from .buffers import BufferedOperator, shifted_inverse, trailing
@@ -55,7 +56,7 @@ class Downsampling(BufferedOperator):
             raise ShapeError(f"Downsampling by {factor} needs sizes divisible by {factor}; {size} was given")
         coarse = (size[0] // factor, size[1] // factor)
         super().__init__(Space((channels, *size)), Space((channels, *coarse)))
-        self.factor, self.rcond = factor, rcond
+        self.factor, self.rcond, self.is_mean = factor, rcond, kernel is None
         mean = torch.full((factor, factor), 1.0 / factor**2, dtype=torch.float64)
         values = resolve_kernel(mean if kernel is None else kernel, size, self).to(torch.float64).detach()
         transfer = transfer_function(values, size)
@@ -74,8 +75,10 @@ class Downsampling(BufferedOperator):
         fine[..., first :: self.factor, first :: self.factor] = y
         return filtered(fine, self.exact("transfer").conj())
 
-    def _norm(self) -> float:
-        return float(self.exact("coarse_transfer").max()) ** 0.5
+    def structure(self) -> Structure:
+        # The means of disjoint blocks are orthogonal to each other.
+        blocks = 1 / self.factor**2 if self.is_mean else None
+        return Structure(coisometry=blocks, norm=float(self.exact("coarse_transfer").max()) ** 0.5)
 
     def _pinv(self, y: Tensor) -> Tensor:
         power = self.exact("coarse_transfer")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from wellposed.operator import LinearOperator
 from wellposed.space import Space
+from wellposed.structure import Structure
 
 from .buffers import shifted_inverse, trailing
 
@@ -32,8 +34,8 @@ class Identity(LinearOperator):
     def _gram(self, x: Tensor) -> Tensor:
         return x.clone()
 
-    def _norm(self) -> float:
-        return 1.0
+    def structure(self) -> Structure:
+        return Structure(isometry=1.0, coisometry=1.0, diagonal=torch.ones(()))
 
     def _pinv(self, y: Tensor) -> Tensor:
         return y.clone()

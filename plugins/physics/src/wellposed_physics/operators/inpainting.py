@@ -9,6 +9,7 @@ from torch import Tensor
 
 from wellposed.pattern import Pattern
 from wellposed.space import Space
+from wellposed.structure import Structure
 
 from .arguments import binary_mask, check_fraction, generator, image_size
 from .buffers import BufferedOperator, shifted_inverse, trailing
@@ -35,6 +36,7 @@ class Inpainting(BufferedOperator):
         space = Space((channels, *size))
         super().__init__(space, space)
         observed, per_sample = binary_mask(mask, size, self, channels)
+        self.full = bool(observed.all())
         self.register_exact("mask", observed, per_sample=per_sample)
 
     def _forward(self, x: Tensor) -> Tensor:
@@ -46,8 +48,9 @@ class Inpainting(BufferedOperator):
     def _gram(self, x: Tensor) -> Tensor:
         return x * self.exact("mask")
 
-    def _norm(self) -> float:
-        return 1.0
+    def structure(self) -> Structure:
+        whole = 1.0 if self.full else None
+        return Structure(isometry=whole, coisometry=whole, projection=1.0, diagonal=self.exact("mask").double())
 
     def _pinv(self, y: Tensor) -> Tensor:
         return self.adjoint(y)

@@ -11,6 +11,7 @@ from torch import Tensor
 from wellposed.errors import InputError, ShapeError
 from wellposed.pattern import Pattern
 from wellposed.space import Space
+from wellposed.structure import Structure
 
 from .arguments import resolve
 from .buffers import BufferedOperator
@@ -69,9 +70,13 @@ class Matrix(BufferedOperator):
     def _adjoint(self, y: Tensor) -> Tensor:
         return self._multiplied(y, transposed=True).unflatten(1, self.domain.shape)
 
-    def _norm(self) -> float | None:
+    def structure(self) -> Structure:
         svd = self._singular_values()
-        return None if svd is None else svd.norm
+        if svd is None:
+            return Structure()
+        orthonormal = 1.0 if svd.rows_are_orthonormal else None
+        square = orthonormal if self.range.size == self.domain.size else None
+        return Structure(isometry=square, coisometry=orthonormal, norm=svd.norm)
 
     def _pinv(self, y: Tensor) -> Tensor:
         svd = self._singular_values()

@@ -1,0 +1,57 @@
+"""What is asked of a run that thinks it has ended well: did the objective rise, did a step collapse?"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from .iteration import Iteration
+from .problem import Problem
+from .solution import Verdict
+from .space import norm
+from .state import State
+
+#: An image stands still where a step changes it by no more than this many roundings.
+_ROUNDINGS = 16.0
+#: The objective has risen where it is above that of the start by more than this part of it.
+_RISE = 1e-3
+#: Verdicts that rest on no certificate.
+_TRUSTED = (Verdict.COMPLETED, Verdict.CONVERGED, Verdict.ITERATION_LIMIT)
+
+
+def stands_still(x: Tensor, previous: Tensor) -> Tensor:
+    """Samples that the last step has not moved but for rounding, `(B,)` bool."""
+    return norm(x - previous) <= _ROUNDINGS * torch.finfo(x.dtype).eps * norm(x)
+
+
+@torch.no_grad()
+def examined(
+    problem: Problem, iteration: Iteration, state: State, start: Tensor, still: list[bool], verdicts: list[Verdict]
+) -> list[Verdict]:
+    """The verdicts, with `OBJECTIVE_ROSE` and `STALLED` where they hold; certified samples stay what they are."""
+    doubtful = [v in _TRUSTED for v in verdicts]
+    if iteration.solves != "objective" or not any(doubtful):
+        return verdicts
+    risen = _risen(problem, start, iteration.estimate(state))
+    collapsed = _collapsed(problem, iteration, state, [a and b for a, b in zip(doubtful, still, strict=True)])
+    found = [
+        Verdict.OBJECTIVE_ROSE if r else Verdict.STALLED if c else None for r, c in zip(risen, collapsed, strict=True)
+    ]
+    return [new if new and doubt else old for new, old, doubt in zip(found, verdicts, doubtful, strict=True)]
+
+
+def _risen(problem: Problem, start: Tensor, x: Tensor) -> list[bool]:
+    """Where the objective is above that of the start image; infinite values (constraints) tell nothing."""
+    if "value" not in problem.regularizer.capabilities:
+        return [False] * len(x)
+    before, after = problem.objective(start), problem.objective(x)
+    known = torch.isfinite(before) & torch.isfinite(after)
+    return (known & (after - before > _RISE * before.abs())).tolist()
+
+
+def _collapsed(problem: Problem, iteration: Iteration, state: State, still: list[bool]) -> list[bool]:
+    """Where the image stands still and the iteration says that it is no solution."""
+    stalled = iteration.stalled(problem, state) if any(still) else None
+    if stalled is None:
+        return [False] * len(still)
+    return [a and b for a, b in zip(still, stalled.tolist(), strict=True)]

@@ -1,0 +1,121 @@
+"""Largest eigenvalues of symmetric maps from above: Lanczos' recurrence, and a bound that no likely start misses."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from .space import inner, norm, per_sample
+
+if TYPE_CHECKING:
+    from .operator import LinearOperator
+
+#: The start is trusted to have at least this component along the leading eigenvector: a normal one of a million
+#: entries fails to with probability 1e-9, and even its smallest entry is that large.
+_COMPONENT = 1e-12
+_LIMIT = 120
+#: Off-diagonal entries this small, in roundings of the eigenvalue, end the recurrence: what follows is rounding.
+_BREAKDOWN = 100.0
+_SEEDS = (0, 1, 2)
+
+
+def spectral_norm(operator: LinearOperator) -> float:
+    """`‖A‖` from above: tight to 0.1 % where 120 steps suffice, else to 1 %. See `largest_eigenvalue`."""
+    like = _like(operator)
+    return float(largest_eigenvalue(operator._gram, like)) ** 0.5
+
+
+def largest_eigenvalue(apply: Callable[[Tensor], Tensor], like: Tensor, tolerance: float = 2e-3) -> Tensor:
+    """The largest eigenvalue of a symmetric positive semidefinite map from above, `(B,)`, for `like` `(B, …)`.
+
+    Lanczos' polynomials `p_k` satisfy `p_k(M) v_1 = v_{k+1}`, a unit vector, so that `p_k(λ)·|<v_1, e>| ≤ 1` for
+    every eigenpair `(λ, e)`: λ lies below the point where `p_k` reaches the reciprocal of the least component that a
+    random `v_1` is trusted to have. The recurrence goes on until that point is within `tolerance` of the largest Ritz
+    value, at most 120 steps; that point is returned. Where the Krylov space ends early (multiples of the identity
+    plus little) two more random starts are asked.
+
+    Source: van Dorsselaer, Hochstenbach and van der Vorst 2000, Computing probabilistic bounds for extreme
+    eigenvalues of symmetric matrices with the Lanczos method, section 3.
+    """
+    with torch.no_grad():
+        bound, ended = _from_start(apply, like, _SEEDS[0], tolerance)
+        if bool(ended.any()):
+            others = [_from_start(apply, like, seed, tolerance)[0] for seed in _SEEDS[1:]]
+            bound = torch.stack([bound, *others]).amax(0)
+    return bound
+
+
+def _from_start(apply: Callable[[Tensor], Tensor], like: Tensor, seed: int, tolerance: float) -> tuple[Tensor, Tensor]:
+    """The bound from one random start, and which samples' Krylov spaces ended early."""
+    v = torch.randn(like.shape, generator=torch.Generator().manual_seed(seed), dtype=like.dtype).to(like.device)
+    v = v / per_sample(norm(v), v)
+    previous, beta = torch.zeros_like(v), torch.zeros_like(norm(v))
+    diagonal: list[Tensor] = []
+    beside: list[Tensor] = []
+    ended = torch.zeros_like(beta, dtype=torch.bool)
+    bound = torch.full_like(beta, torch.inf).double()
+    for k in range(1, _LIMIT + 1):
+        w = apply(v) - per_sample(beta, v) * previous
+        alpha = inner(w, v)
+        w = w - per_sample(alpha, v) * v
+        beta = norm(w)
+        diagonal.append(alpha.double())
+        beside.append(beta.double())
+        if not _is_due(k):
+            previous, v = v, _unit(w, beta)
+            continue
+        ritz = _ritz_values(diagonal, beside)
+        noise = _BREAKDOWN * torch.finfo(like.dtype).eps * ritz[:, -1].clamp_min(0)
+        low = torch.stack(beside, 1).amin(1) <= noise
+        above = _point_above(ritz, torch.stack(beside, 1).clamp_min(noise[:, None] * 0.3))
+        # A sample whose recurrence has ended keeps the bound that it had then.
+        found = torch.where(low, ritz[:, -1] * (1 + 1e-6) + noise, above)
+        bound = torch.where(ended, bound, found)
+        ended = ended | low
+        if bool((ended | (bound <= (1 + tolerance) * ritz[:, -1])).all()):
+            break
+        previous, v = v, _unit(w, beta)
+    return bound.clamp_min(0).to(like.dtype.to_real()), ended
+
+
+def _is_due(k: int) -> bool:
+    """Whether the bound is evaluated after step `k`: each of the first, then in growing intervals."""
+    return k <= 4 or (k <= 32 and k % 4 == 0) or k % 8 == 0
+
+
+def _ritz_values(diagonal: list[Tensor], beside: list[Tensor]) -> Tensor:
+    """Eigenvalues of the tridiagonal matrices, `(B, k)` in increasing order."""
+    matrix = torch.diag_embed(torch.stack(diagonal, 1))
+    if len(diagonal) > 1:
+        off = torch.diag_embed(torch.stack(beside[:-1], 1), offset=1)
+        matrix = matrix + off + off.mT
+    return torch.linalg.eigvalsh(matrix)
+
+
+def _point_above(ritz: Tensor, beside: Tensor) -> Tensor:
+    """`x > θ_k` with `p_k(x) = Π(x − θ_i)/Πβ_i` equal to the reciprocal of the trusted component, by bisection."""
+    tiny = torch.finfo(ritz.dtype).tiny
+    target = beside.clamp_min(tiny).log().sum(1) - math.log(_COMPONENT)
+    top, count = ritz[:, -1], ritz.shape[1]
+    low, high = torch.zeros_like(top), (target / count).exp()
+    for _ in range(40):
+        middle = 0.5 * (low + high)
+        value = (top[:, None] + middle[:, None] - ritz).clamp_min(tiny).log().sum(1)
+        low, high = torch.where(value < target, middle, low), torch.where(value < target, high, middle)
+    return top + high
+
+
+def _unit(w: Tensor, beta: Tensor) -> Tensor:
+    return w / per_sample(beta.clamp_min(torch.finfo(beta.dtype).tiny), w)
+
+
+def _like(operator: LinearOperator) -> Tensor:
+    """An image of the domain in the operator's own precision and on its device."""
+    held = [t for t in (*operator.buffers(), *operator.parameters()) if t.is_floating_point() or t.is_complex()]
+    precise = any(t.dtype.to_real() == torch.float64 for t in held)
+    device = held[0].device if held else next((b.device for b in operator.buffers()), torch.device("cpu"))
+    return operator.domain.zeros(1, device, torch.float64 if precise else torch.float32)
