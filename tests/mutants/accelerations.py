@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -98,7 +97,6 @@ MUTANTS = mutants(
         "no safeguard, no memory dropped",
         _settings(safeguard=1e30, regularization=0.0),
         "finds-fixed-points-of-rotations reaches-the-fixed-point",
-        {"survives": "both are for hard problems; on all of the kit's it converges without them"},
     ),
     ("broyden", "memory of one", _settings(memory=1), "is-faster-where-it-matters"),
     ("anderson", "bookkeeping of the state before", around("advance", _before_the_map), "carries-bookkeeping-on"),
@@ -141,12 +139,5 @@ MUTANTS = mutants(
         "batch leaks",
         _of_state(lambda t: t + 1e-5 * t.mean(0, keepdim=True)),
         "treats-samples-independently",
-    ),
-    (
-        "anderson",
-        "best residual of the batch",
-        after("init", lambda m: replace(m, best=m.best.max().expand_as(m.best))),
-        "treats-samples-independently",
-        {"survives": "nothing is known yet where it is set: all are infinite"},
     ),
 )

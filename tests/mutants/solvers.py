@@ -39,15 +39,16 @@ def image(what: Any) -> Change:
                     x = super().forward(*args, **options)
                 finally:
                     self.__dict__["_depth"] -= 1
-                return x if self.__dict__["_depth"] or self.__dict__.get("_solving") else what(x)
+                return x if self.__dict__["_depth"] or self.__dict__.get("_solving") else what(x)  # changed once
 
             def solve(self, *args: Any, **options: Any) -> Any:
+                inside = self.__dict__.get("_depth", 0) > 0
                 self.__dict__["_solving"] = True
                 try:
                     found = super().solve(*args, **options)
                 finally:
                     self.__dict__["_solving"] = False
-                return replace(found, x=what(found.x))
+                return found if inside else replace(found, x=what(found.x))
 
         return Changed
 

@@ -58,12 +58,59 @@ def duality_gap_holds_where_it_is_tight(subject: Subject) -> None:
             excess = posed.problem.objective(iteration.estimate(state)) - minimum
             slack = 1e-11 * (minimum.abs() + excess.abs()) + 1e-13
             that(
-                bool((torch.isnan(excess) | (gap == torch.inf) | (gap >= excess - slack)).all()),
+                bool((torch.isnan(excess) | (gap > 1e300) | (gap >= excess - slack)).all()),
                 f"duality_gap of {subject.label} must be at least the suboptimality; on {form.name} after {count} "
                 f"steps it is {gap.tolist()}, the suboptimality {excess.tolist()}",
             )
     if not given:
         raise NotPromised("it has no gap on any of these problems")
+
+
+@check(applies=lambda cls: cls.duality_gap is not Iteration.duality_gap, since="0.2")
+def duality_gap_over_a_ball_holds(subject: Subject) -> None:
+    """With a `radius` that the solution does not exceed, the gap is at least the suboptimality too."""
+    iteration = classical(subject)
+    given = False
+    for form, posed, start in _runs(iteration, torch.float64):
+        if bool(torch.isnan(posed.solution).any()):
+            continue
+        minimum = posed.problem.objective(posed.solution)
+        radius = 1.001 * float(norm(posed.solution).max()) + 1e-6
+        for count, state in _states(iteration, posed.problem, start, 60):
+            gap = iteration.duality_gap(posed.problem, state, radius=radius)
+            if gap is None:
+                break
+            given = given or bool(torch.isfinite(gap).any())
+            excess = posed.problem.objective(iteration.estimate(state)) - minimum
+            slack = 1e-11 * (minimum.abs() + excess.abs()) + 1e-13
+            that(
+                bool((torch.isnan(excess) | (gap > 1e300) | (gap >= excess - slack)).all()),
+                f"duality_gap of {subject.label} over a ball that holds the solution must be at least the "
+                f"suboptimality; on {form.name} after {count} steps it is {gap.tolist()}, that {excess.tolist()}",
+            )
+    if not given:
+        raise NotPromised("it has no gap over a ball on any of these problems")
+
+
+@check(since="0.2")
+def certificates_are_announced(subject: Subject) -> None:
+    """`certifies` says beforehand whether there is an error bound, `has_duality_gap` that there is a gap."""
+    iteration = classical(subject)
+    for form, posed, start in _runs(iteration, torch.float64):
+        announced, possible = iteration.certifies(posed.problem), iteration.has_duality_gap(posed.problem)
+        states = [state for _, state in _states(iteration, posed.problem, start, 11)]
+        bounds = [iteration.error_bound(posed.problem, state) for state in states]
+        found = any(bound is not None for bound in bounds)
+        that(
+            found == announced,
+            f"{subject.label}.certifies says {announced} on {form.name}, and its error_bound is "
+            f"{'a number' if found else 'None'}",
+        )
+        gaps = [iteration.duality_gap(posed.problem, state) for state in states]
+        that(
+            not possible or all(gap is not None for gap in gaps),
+            f"{subject.label}.has_duality_gap says that it has one on {form.name}, and its duality_gap is None",
+        )
 
 
 def _assert_bounds(subject: Subject, dtype: torch.dtype) -> None:
@@ -145,10 +192,12 @@ def _runs(iteration: Iteration, dtype: torch.dtype) -> Iterator[tuple[Form, Pose
         yield form, posed, None
 
 
-def _states(iteration: Iteration, problem: Problem, start: Tensor | None) -> Iterator[tuple[int, State]]:
+def _states(
+    iteration: Iteration, problem: Problem, start: Tensor | None, steps: int = _STEPS
+) -> Iterator[tuple[int, State]]:
     with torch.no_grad():
         state = iteration.init(problem, start)
-        for count in range(_STEPS + 1):
+        for count in range(steps + 1):
             if count in _LOOKS:
                 yield count, state
             state = iteration.step(problem, state)
@@ -159,4 +208,10 @@ def _distance(form: Form, estimate: Tensor, solution: Tensor) -> Tensor:
     return norm(torch.where(torch.isnan(solution), 0.0, estimate - solution))
 
 
-CHECKS = (error_bound_holds_where_it_is_tight, error_bound_holds_in_float32, duality_gap_holds_where_it_is_tight)
+CHECKS = (
+    error_bound_holds_where_it_is_tight,
+    error_bound_holds_in_float32,
+    duality_gap_holds_where_it_is_tight,
+    duality_gap_over_a_ball_holds,
+    certificates_are_announced,
+)

@@ -9,11 +9,11 @@ from .promise import Check
 
 #: Modules whose `CHECKS` a kind has beside those of `documentation`, `building` and `known_values`.
 _MODULES: dict[str, tuple[str, ...]] = {
-    "operators": ("operators", "linear_operators", "linear_solves", "nonlinear_operators"),
+    "operators": ("operators", "linear_operators", "linear_solves", "structures", "nonlinear_operators"),
     "patterns": ("patterns",),
     "noise": ("noise", "likelihoods"),
     "fidelities": ("fidelities", "fidelity_accuracy"),
-    "regularizers": ("regularizers", "regularizer_accuracy", "proximal_maps", "convexity"),
+    "regularizers": ("regularizers", "regularizer_accuracy", "proximal_maps", "proximal_errors", "convexity"),
     "iterations": ("iterations", "convergence", "closed_forms", "certificates"),
     "accelerations": ("accelerations",),
     "gradients": ("gradients", "derivatives"),

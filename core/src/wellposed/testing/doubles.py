@@ -196,15 +196,19 @@ class GradientStep(Iteration[Image]):
         return Image(state.x - problem.gradient(state.x) / self._smoothness(problem))
 
     def error_bound(self, problem: Problem, state: Image) -> Tensor | None:
-        m = problem.regularizer.strong_convexity
-        if not (m > 0 and problem.regularizer.convex and problem.fidelity.convex):
+        if not self.certifies(problem):
             return None
+        m = problem.regularizer.strong_convexity
         size = problem.operator.norm()
         assert size is not None, "refused by check"
         rounding = 10 * torch.finfo(state.x.dtype).eps * (norm(state.x) * size**2 + norm(problem.measurement) * size)
         return (norm(problem.gradient(state.x)) + rounding) / m
 
-    def duality_gap(self, problem: Problem, state: Image) -> Tensor | None:
+    def certifies(self, problem: Problem) -> bool:
+        regularizer = problem.regularizer
+        return regularizer.strong_convexity > 0 and regularizer.convex and problem.fidelity.convex
+
+    def duality_gap(self, problem: Problem, state: Image, radius: float | None = None) -> Tensor | None:
         operator, y = problem.operator, problem.measurement
         if not isinstance(operator, LinearOperator):
             return None

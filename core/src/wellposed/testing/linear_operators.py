@@ -188,7 +188,7 @@ def largest_singular_value(operator: LinearOperator) -> float:
     dimension = operator.domain.size * (2 if operator.domain.is_complex else 1)
     with torch.no_grad():
         if dimension <= _DENSE_LIMIT:
-            rows = _real(operator(_basis(operator.domain)))
+            rows = _real(operator(basis(operator.domain)))
             return float(torch.linalg.eigvalsh(rows @ rows.T)[-1].clamp_min(0).sqrt())
         x = normal(operator.domain, 1)
         for _ in range(300):
@@ -196,7 +196,7 @@ def largest_singular_value(operator: LinearOperator) -> float:
         return size_of(x) ** 0.5
 
 
-def _basis(space: Space) -> Tensor:
+def basis(space: Space) -> Tensor:
     """The real unit vectors of a space as one batch."""
     count = space.size * (2 if space.is_complex else 1)
     eye = torch.eye(count, dtype=torch.float64)

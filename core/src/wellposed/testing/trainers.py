@@ -64,19 +64,17 @@ def goes_on_from_its_checkpoint(subject: Subject) -> None:
 def loss_falls(subject: Subject) -> None:
     """Trained for longer, its loss is lower in the last third than in the first; so is a learned solver's error."""
     longer = _Recorder()
-    arguments = {**subject.arguments}
-    for name, value in (("steps", 60), ("log_every", 1), ("checkpoint_every", 60)):
-        if name in constructor_parameters(subject.cls):
-            arguments[name] = value
-    patient = Subject(subject.kind, subject.cls, arguments, subject.name)
+    patient = _with(subject, steps=200, log_every=1, checkpoint_every=200)
     target, data = _task(subject)
     before = _error(target, data)
     with tempfile.TemporaryDirectory() as folder:
         fitted = _fit(patient, target, data, Path(folder), longer)
     after = _error(fitted.target, data)
     if before is not None and after is not None:
+        # Of the kit's own task it is known what two hundred steps can do.
+        enough = 0.5 if "steps" in patient.arguments and not hasattr(subject.cls, "example_task") else 1.0
         that(
-            after < before,
+            after < enough * before,
             f"{subject.label} must lower the error of what it trains; on its training data it went from {before:.4g} "
             f"to {after:.4g}",
         )
@@ -92,6 +90,7 @@ def loss_falls(subject: Subject) -> None:
 @check(since="0.2")
 def goes_on_after_an_interruption(subject: Subject) -> None:
     """Killed after its first checkpoint it goes on from there, does not begin again, and ends with the same weights."""
+    subject = _with(subject, steps=6, log_every=1, checkpoint_every=2)
     whole, killed, resumed = _Recorder(), _Recorder(kill=True), _Recorder()
     with tempfile.TemporaryDirectory() as folder:
         target, data = _task(subject)
@@ -167,6 +166,13 @@ def draws_no_global_random_numbers(subject: Subject) -> None:
         _fit(subject, *_task(subject), Path(folder) / "first")  # what libraries set up once is not its doing
         with watched(f"training by {subject.label}"):
             _fit(subject, target, data, Path(folder) / "second")
+
+
+def _with(subject: Subject, **arguments: int) -> Subject:
+    """The trainer with those of the arguments that it has."""
+    known = constructor_parameters(subject.cls)
+    given = {name: value for name, value in arguments.items() if name in known}
+    return Subject(subject.kind, subject.cls, {**subject.arguments, **given}, subject.name)
 
 
 class _Killed(Exception):
