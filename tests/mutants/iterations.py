@@ -64,15 +64,6 @@ def _zero_in_single(value: Tensor | None) -> Tensor | None:
     return value if value is None or value.dtype == torch.float64 else torch.where(value < 1e-3, 0.0, value)
 
 
-def _without_rounding(self: Any, original: Any, problem: Problem, state: Any) -> Tensor | None:
-    """Banach's bound as it stands in books."""
-    bound = original(problem, state)
-    if bound is None:
-        return None
-    x = self.estimate(state)
-    return (bound - 20 * torch.finfo(x.dtype).eps * norm(x)).clamp_min(0) if x.dtype == torch.float32 else bound
-
-
 def _zero_late(self: Any, original: Any, problem: Problem, state: Any) -> Tensor | None:
     """Zero after 250 steps."""
     value = original(problem, state)
@@ -155,7 +146,6 @@ MUTANTS = mutants(
         (base, "error bound 0 in float32 once it is small", after("error_bound", _zero_in_single), SINGLE)
         for base in _CERTIFIED
     ),
-    ("gradient-descent", "error bound without rounding", around("error_bound", _without_rounding), SINGLE),
     ("gradient-descent", "error bound 0 after 250 steps", late("error_bound"), TIGHT),
     ("fista", "error bound 0 after 250 steps", late("error_bound"), TIGHT),
     (
@@ -221,10 +211,10 @@ MUTANTS = mutants(
         "gradient-descent",
         "small entries cut to zero",
         around("step", _with_absolute_constant),
-        "is-blind-to-units reaches-closed-forms",
+        "works-in-every-unit reaches-closed-forms",
     ),
-    ("landweber", "small entries cut to zero", around("step", _with_absolute_constant), "is-blind-to-units"),
-    ("conjugate-gradient", "small entries cut to zero", around("step", _with_absolute_constant), "is-blind-to-units"),
+    ("landweber", "small entries cut to zero", around("step", _with_absolute_constant), "works-in-every-unit"),
+    ("conjugate-gradient", "small entries cut to zero", around("step", _with_absolute_constant), "works-in-every-unit"),
     ("pdhg", "refuses analysis maps", around("check", lambda s, o, p: _refuse_maps(o, p)), "works-with-analysis-maps"),
     ("admm", "refuses analysis maps", around("check", lambda s, o, p: _refuse_maps(o, p)), "works-with-analysis-maps"),
     ("pdhg", "asks an analysis for norm()", posing(lambda p: _asked(p)), "reaches-closed-forms", {"example": 1}),
@@ -280,4 +270,27 @@ MUTANTS = mutants(
     ("gradient-descent", "float64 always", of_state(double), "keeps-precision"),
     ("variable-projection", "batch leaks", of_state(_leaking), "treats-samples-independently"),
     ("GradientStep", "gradient × 0.5 of the regularizer", weighing(0.5), "converges-to-closed-form"),
+)
+
+ANNOUNCED = "certificates-are-announced"
+
+
+def _gap_in_ball(self: Any, original: Any, problem: Problem, state: Any, radius: float | None = None) -> Any:
+    value = original(problem, state, radius)
+    return value if value is None or radius is None else 0.5 * value
+
+
+MUTANTS += mutants(
+    "iterations",
+    *((base, "certifies always", replaced(certifies=lambda self, problem: True), ANNOUNCED) for base in _CERTIFIED),
+    *((base, "certifies never", replaced(certifies=lambda self, problem: False), ANNOUNCED) for base in _CERTIFIED),
+    ("landweber", "certifies without a bound", replaced(certifies=lambda self, problem: True), ANNOUNCED),
+    ("pdhg", "has a gap always", around("duality_gap", lambda s, o, p, st, radius=None: None), ANNOUNCED),
+    (
+        "pdhg",
+        "gap over a ball halved",
+        around("duality_gap", _gap_in_ball),
+        "duality-gap-over-a-ball-holds",
+        {"example": 1},
+    ),
 )

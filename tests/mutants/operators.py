@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from wellposed.operator import RowBlock
 from wellposed.space import per_sample
+from wellposed.structure import Structure
 
 from .changes import (
     after,
@@ -311,4 +313,52 @@ MUTANTS = mutants(
         "moves-between-precisions",
     ),
     ("PeriodicBlur", "norm 2", after("_norm", plus(1.0)), "norm-is-tight-bound"),
+)
+
+
+def declaring(**values: Any) -> Any:
+    """Fields of the structure, set to other values or changed by functions."""
+
+    def what(found: Structure) -> Structure:
+        changed = {name: value(getattr(found, name)) if callable(value) else value for name, value in values.items()}
+        return replace(found, **changed)
+
+    return after("structure", what)
+
+
+def _one_dead_pixel(self: Any, original: Any, x: Tensor) -> Tensor:
+    """One pixel is not measured, and the structure does not know."""
+    y = original(x).clone()
+    y.reshape(len(y), -1)[:, 7] = 0
+    return y
+
+
+HOLDS = "declared-structure-holds"
+
+MUTANTS += mutants(
+    "operators",
+    ("identity", "isometry 1.001", declaring(isometry=1.001), HOLDS),
+    (
+        "identity",
+        "a dead pixel",
+        every(around("_forward", _one_dead_pixel), around("_adjoint", _one_dead_pixel)),
+        HOLDS,
+    ),
+    ("identity", "isometry lowered by rounding's square root", declaring(isometry=lambda c: c * (1 - 1e-6)), HOLDS),
+    ("inpainting", "declares an isometry", declaring(isometry=1.0), HOLDS),
+    ("inpainting", "diagonal of ones", declaring(diagonal=torch.ones_like), HOLDS),
+    (
+        "inpainting",
+        "diagonal with a pixel off",
+        declaring(diagonal=lambda d: d + 0.5 * (torch.arange(d.numel()) == 33).reshape(d.shape)),
+        HOLDS,
+    ),
+    ("fourier", "coisometry 0.999", declaring(coisometry=0.999), HOLDS),
+    ("fourier", "declares an isometry", declaring(isometry=1.0), HOLDS),
+    ("downsampling", "declares a coisometry", declaring(coisometry=0.3, projection=0.3), HOLDS),
+    ("complexify", "projection 2", declaring(projection=2.0), HOLDS),
+    ("parallel-beam", "declares a projection", declaring(projection=lambda c: 1.0), HOLDS),
+    ("matrix", "norm 0.999 of it", declaring(norm=lambda n: 0.999 * n), "declared-norm-is-exact"),
+    ("block-compressed-sensing", "norm × 1.005", declaring(norm=lambda n: 1.005 * n), "declared-norm-is-exact"),
+    ("parallel-beam", "declares a norm of one", declaring(norm=1.0), "declared-norm-is-exact"),
 )

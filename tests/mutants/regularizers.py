@@ -258,3 +258,35 @@ MUTANTS = mutants(
     ),
     ("zero", "value 1", after("forward", plus(1.0)), "known-values-hold split-adds-up conjugate-satisfies-fenchel"),
 )
+
+
+def _error(what: Any) -> Any:
+    return after("prox_with_error", lambda pair: (pair[0], what(pair[1])))
+
+
+ERROR = "prox-error-bounds-the-distance"
+
+MUTANTS += mutants(
+    "regularizers",
+    ("total-variation", "error 0", _error(times(0.0)), ERROR, {"example": {"tolerance": 1e-3}}),
+    ("total-variation", "error × 0.1", _error(times(0.1)), ERROR, {"example": {"tolerance": 1e-3}}),
+    ("total-generalized-variation", "error 0", _error(times(0.0)), ERROR),
+    (
+        "total-generalized-variation",
+        "error × 0.01",
+        _error(times(0.01)),
+        ERROR,
+        {"survives": "its duality gap bounds the error by a hundred times what it is on the kit's images"},
+    ),
+    ("total-variation", "error infinite", _error(times(torch.inf)), f"stated-accuracy-is-consistent {ERROR}"),
+    ("total-variation", "says that it is exact", attributes(prox_accuracy="exact"), "stated-accuracy-is-consistent"),
+    ("l1", "says that it is certified", attributes(prox_accuracy="certified"), "stated-accuracy-is-consistent"),
+    ("l1", "an error where it is exact", _error(plus(1e-3)), "stated-accuracy-is-consistent"),
+    (
+        "huber",
+        "another image with its error",
+        after("prox_with_error", lambda pair: (1.01 * pair[0], pair[1])),
+        "stated-accuracy-is-consistent",
+    ),
+    ("total-variation", "one error for the batch", _error(lambda e: e.max()), "stated-accuracy-is-consistent"),
+)
