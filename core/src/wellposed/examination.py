@@ -34,10 +34,10 @@ def examined(
         return verdicts
     risen = _risen(problem, start, iteration.estimate(state))
     collapsed = _collapsed(problem, iteration, state, [a and b for a, b in zip(doubtful, still, strict=True)])
-    found = [
-        Verdict.OBJECTIVE_ROSE if r else Verdict.STALLED if c else None for r, c in zip(risen, collapsed, strict=True)
-    ]
-    return [new if new and doubt else old for new, old, doubt in zip(found, verdicts, doubtful, strict=True)]
+    found = list(verdicts)
+    for i in (i for i, doubt in enumerate(doubtful) if doubt):
+        found[i] = Verdict.OBJECTIVE_ROSE if risen[i] else Verdict.STALLED if collapsed[i] else verdicts[i]
+    return found
 
 
 def _risen(problem: Problem, start: Tensor, x: Tensor) -> list[bool]:

@@ -73,7 +73,7 @@ def _from_start(apply: Callable[[Tensor], Tensor], like: Tensor, seed: int, tole
         low = torch.stack(beside, 1).amin(1) <= noise
         above = _point_above(ritz, torch.stack(beside, 1).clamp_min(noise[:, None] * 0.3))
         # A sample whose recurrence has ended keeps the bound that it had then.
-        found = torch.where(low, ritz[:, -1] * (1 + 1e-6) + noise, above)
+        found = torch.where(low, ritz[:, -1] * (1 + 4 * torch.finfo(like.dtype).eps), above)
         bound = torch.where(ended, bound, found)
         ended = ended | low
         if bool((ended | (bound <= (1 + tolerance) * ritz[:, -1])).all()):

@@ -16,6 +16,9 @@ from .solution import Verdict
 from .space import norm
 from .state import State
 
+#: An image that changed by this part of the tolerance has not converged just now: it waits for something else.
+_WAITING = 1e-6
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -66,8 +69,8 @@ class Rule(Component, nn.Module):
 class RelativeChange(Rule):
     """Stop at `‖x_k − x_{k−1}‖ ≤ tolerance·‖x_k‖`.
 
-    Where the image did not change at all the whole state is compared: it may be that only dual variables
-    have moved so far (thresholding of the first iterates, the first step of a primal–dual method).
+    Where the image changed by less than a millionth of that, the whole state is compared: it may be that only dual
+    variables move (thresholding of the first iterates, the first step of a primal–dual method).
     """
 
     name = "relative_change"
@@ -79,7 +82,7 @@ class RelativeChange(Rule):
 
     def measure(self, progress: Progress) -> Tensor:
         change = _relative(progress.x, progress.x_previous)
-        unchanged = change == 0
+        unchanged = change <= _WAITING * self.tolerance
         if not bool(unchanged.any()):
             return change
         return torch.where(unchanged, _relative(progress.state.flatten(), progress.previous.flatten()), change)

@@ -10,21 +10,26 @@ from torch import Tensor
 
 from wellposed import LinearOperator, Space
 from wellposed.registry import component
+from wellposed.structure import Structure
 
 torch.set_num_threads(1)
 
 
 class MatrixOperator(LinearOperator):
-    """`y = M vec(x)`, real or complex, without any closed form."""
+    """`y = M vec(x)`, real or complex, without any closed form; `isometry` declares `M*M = c·I`."""
 
-    def __init__(self, matrix: Tensor, shape: tuple[int, ...]) -> None:
+    def __init__(self, matrix: Tensor, shape: tuple[int, ...], isometry: float | None = None) -> None:
         super().__init__(Space(shape, matrix.dtype), Space((len(matrix),), matrix.dtype))
         self.register_buffer("matrix", matrix)
+        self.isometry = isometry
 
     matrix: Tensor
 
     def _forward(self, x: Tensor) -> Tensor:
         return x.flatten(1) @ self.matrix.mT
+
+    def structure(self) -> Structure:
+        return Structure(isometry=self.isometry)
 
     def _adjoint(self, y: Tensor) -> Tensor:
         return (y @ self.matrix.conj()).reshape(-1, *self.domain.shape)
@@ -34,8 +39,8 @@ class MatrixOperator(LinearOperator):
 def dense() -> Callable[..., MatrixOperator]:
     """`dense(matrix, shape)`: a matrix as an operator on images of `shape`, by default `(1, columns)`."""
 
-    def make(matrix: Tensor, shape: tuple[int, ...] | None = None) -> MatrixOperator:
-        return MatrixOperator(matrix, shape or (1, matrix.shape[1]))
+    def make(matrix: Tensor, shape: tuple[int, ...] | None = None, isometry: float | None = None) -> MatrixOperator:
+        return MatrixOperator(matrix, shape or (1, matrix.shape[1]), isometry)
 
     return make
 

@@ -70,7 +70,7 @@ def duality_gap(
     terms = [*_primal_terms(saddle, image), *conjugate.terms, *_dual_terms(saddle, points)]
     total = torch.stack(terms)
     rounding = _ROUNDINGS * torch.finfo(image.dtype).eps * total.abs().sum(0).nan_to_num(nan=0.0, posinf=0.0)
-    return Gap(total.sum(0).nan_to_num(nan=torch.inf), rounding, conjugate.extent)
+    return Gap(total.sum(0).nan_to_num(nan=torch.inf, posinf=torch.inf), rounding, conjugate.extent)
 
 
 def has_gap(saddle: Saddle, x: Tensor, *, bounded: bool) -> bool:

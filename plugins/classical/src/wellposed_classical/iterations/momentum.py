@@ -11,7 +11,8 @@ from wellposed.space import inner
 def accelerated(t: Tensor, step: Tensor, smooth_convexity: Tensor, proximal_convexity: Tensor) -> tuple[Tensor, Tensor]:
     """`t⁺` and `β` of each sample, `(B,)`: Chambolle and Pock 2016, algorithm 5.
 
-    With `q = sμ/(1 + sμ_g)`: `t⁺ = (1 − q t² + √((1 − q t²)² + 4t²))/2`, `β = (t − 1)/t⁺ · (1 + sμ_g − t⁺sμ)/(1 − sμ_f)`.
+    With `q = sμ/(1 + sμ_g)`, `t⁺ = (1 − q t² + √((1 − q t²)² + 4t²))/2` and
+    `β = (t − 1)/t⁺ · (1 + sμ_g − t⁺sμ)/(1 − sμ_f)`.
     """
     forward, backward = step * smooth_convexity, step * proximal_convexity
     q = (forward + backward) / (1 + backward)

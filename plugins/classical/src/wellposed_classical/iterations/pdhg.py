@@ -189,7 +189,7 @@ class PDHG(Iteration[PDHGState]):
         return by_regularizer[problem.regularizer]
 
     def _first_step(self, problem: Problem, saddle: Saddle, x: Tensor, scales: Tensor) -> tuple[Tensor, Tensor]:
-        """The given step, or the ratio of the sizes of a rough solution and of the subgradients there; and the former."""
+        """The given step, or the size of a rough solution over that of the subgradients there; and the former."""
         if self.primal_step is not None:
             return samples(self.primal_step, x).detach(), samples(1.0, x)
         if not saddle.blocks:

@@ -1,0 +1,99 @@
+"""Certificates that hold: distances to known solutions against the bounds that solves end with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+import torch
+from certified_solves import Case, all_cases, constants, separable, variation
+
+from wellposed import CompositionError, Iteration, Stop, component, solve
+from wellposed.space import norm
+from wellposed.stopping import CertifiedAccuracy
+
+ITERATIONS = ("gradient-descent", "proximal-gradient", "fista", "pdhg")
+#: A start that is as near as the accuracy that is asked for tests nothing; these are asked for, relative to `‖x*‖`.
+ACCURACIES = (1e-1, 1e-3, 1e-5)
+
+
+def outcome(case: Case, name: str, steps: int) -> tuple[torch.Tensor, torch.Tensor] | None:
+    """Distances and bounds `(B,)` of one iteration, or `None` where it certifies nothing or does not fit."""
+    iteration: Iteration = component("iterations", name)()
+    try:
+        iteration.check(case.problem)
+    except CompositionError:
+        return None
+    if not iteration.certifies(case.problem):
+        return None
+    size = norm(case.solution)
+    asked = size * torch.tensor(ACCURACIES, dtype=torch.float64).repeat(len(size))[: len(size)]
+    asked = asked.clamp_min(1e-30).to(case.problem.measurement.dtype.to_real())
+    stop = Stop(steps, [CertifiedAccuracy(asked)])
+    solution = solve(case.problem, iteration, stop=stop, init=case.start)
+    assert solution.bound is not None
+    wide = torch.complex128 if case.solution.is_complex() else torch.float64
+    return norm(solution.x.to(wide) - case.solution), solution.bound.double()
+
+
+def violations(cases: Iterable[Case], names: Iterable[str], steps: int) -> tuple[int, int, list[str], torch.Tensor]:
+    """Solves, violations, where they happened, and the ratios of bound to distance."""
+    count, found, where = 0, 0, []
+    ratios = [torch.ones(0, dtype=torch.float64)]
+    for case in cases:
+        for name in names:
+            result = outcome(case, name, steps)
+            if result is None:
+                continue
+            distance, bound = result
+            wrong = distance > bound
+            count, found = count + len(bound), found + int(wrong.sum())
+            if bool(wrong.any()):
+                worst = float((distance / bound)[wrong].max())
+                where.append(f"{case.name} by {name}: {int(wrong.sum())} of {len(bound)}, up to ×{worst:.3g}")
+            ratios.append((bound / distance)[torch.isfinite(bound) & (distance > 0)])
+    return count, found, where, torch.cat(ratios)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_certificates_hold_at_adverse_starts(dtype: torch.dtype) -> None:
+    cases = [separable(6, 1, k, dtype, c, 1.0, True) for k in ("l1", "box", "huber") for c in (3.0, 1e4)]
+    count, found, where, _ = violations(cases, ITERATIONS, 300)
+    assert count >= 80
+    assert found == 0, "\n".join(where)
+
+
+@pytest.mark.parametrize("operator", ["identity", "fourier"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_certificates_hold_where_proximal_maps_are_iterated(operator: str, dtype: torch.dtype) -> None:
+    cases = [variation(3, 2, "tv", operator, dtype, scale, 16) for scale in (1e-8, 1.0, 1e8)]
+    count, found, where, _ = violations(cases, ITERATIONS, 200)
+    assert count >= 27
+    assert found == 0, "\n".join(where)
+
+
+@pytest.mark.parametrize("operator", ["identity", "fourier"])
+def test_large_isometries_in_single_precision_keep_their_promise(operator: str) -> None:
+    count, found, where, _ = violations([constants(512, operator, torch.float32)], ("fista", "pdhg"), 40)
+    assert count == 2
+    assert found == 0, "\n".join(where)
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_certified_solves(capsys: pytest.CaptureFixture[str]) -> None:
+    cases = [*all_cases(200, range(2))]
+    count, found, where, ratios = violations(cases, ITERATIONS, 400)
+    for seed in range(3):
+        for dtype in (torch.float32, torch.float64):
+            for operator in ("identity", "fourier"):
+                iterated = [variation(60, seed, "tv", operator, dtype, s, 16) for s in (1e-8, 1.0, 1e8)]
+                iterated += [variation(6, seed, "tgv", operator, dtype, 1.0, 12)] if seed == 0 else []
+                iterated += [constants(512, operator, dtype)] if seed == 0 else []
+                more = violations(iterated, ITERATIONS, 100)
+                count, found, where = count + more[0], found + more[1], where + more[2]
+                ratios = torch.cat([ratios, more[3]])
+    with capsys.disabled():
+        print(f"\n{count} certified solves, {found} violations, median bound/distance {float(ratios.median()):.3g}")
+    assert found == 0, "\n".join(where)
+    assert count >= 100_000
+    assert float(ratios.median()) <= 10
