@@ -14,6 +14,7 @@ from .changes import (
     batch_centred,
     detached,
     double,
+    every,
     plus,
     real_part,
     remembering,
@@ -192,4 +193,17 @@ MUTANTS = mutants(
         replaced(prox=lambda self, v, y, step: (v + 2 * step * y) / (1 + 2 * step)),
         "prox-solves-its-equation",
     ),
+)
+
+
+def _consistently(base: type) -> type:
+    """Twice the fidelity in all that it says: another weight, and another noise."""
+    weighed = every(*(after(m, times(2.0)) for m in ("weights", "smoothness", "strong_convexity")))
+    return weighed(base)
+
+
+MUTANTS += mutants(
+    "fidelities",
+    ("l2", "twice in all it says", _consistently, "known-values-hold"),
+    ("weighted-transmission", "twice in all it says", after("weights", times(2.0)), "known-values-hold"),
 )

@@ -362,3 +362,27 @@ MUTANTS += mutants(
     ("block-compressed-sensing", "norm × 1.005", declaring(norm=lambda n: 1.005 * n), "declared-norm-is-exact"),
     ("parallel-beam", "declares a norm of one", declaring(norm=1.0), "declared-norm-is-exact"),
 )
+
+
+def _twice(base: Any) -> type:
+    """Twice the operator, in all that it says of itself."""
+    return every(*(after(m, times(2.0)) for m in ("_forward", "_adjoint")), after("_pinv", times(0.5)))(base)
+
+
+MUTANTS += mutants(
+    "operators",
+    ("parallel-beam", "twice in all it says", _twice, "known-values-hold"),
+    (
+        "parallel-beam",
+        "views in the other order",
+        every(after("_forward", lambda y: y.flip(-2)), before("_adjoint", lambda y: y.flip(-2))),
+        "known-values-hold",
+    ),
+    ("emission", "background left out", after("_forward", lambda y: y - 0.5), "known-values-hold"),
+    (
+        "beer-lambert",
+        "decimal logarithms",
+        every(around("_forward", lambda s, o, x: 10 ** (-s.mu * s.operator(x)))),
+        "known-values-hold",
+    ),
+)
