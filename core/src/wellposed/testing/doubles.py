@@ -208,6 +208,12 @@ class GradientStep(Iteration[Image]):
         regularizer = problem.regularizer
         return regularizer.strong_convexity > 0 and regularizer.convex and problem.fidelity.convex
 
+    def has_duality_gap(self, problem: Problem, radius: float | None = None) -> bool:
+        if not isinstance(problem.operator, LinearOperator):
+            return False
+        data = problem.fidelity.conjugate(torch.zeros_like(problem.measurement), problem.measurement)
+        return data is not None and problem.regularizer.conjugate(problem.zeros()) is not None
+
     def duality_gap(self, problem: Problem, state: Image, radius: float | None = None) -> Tensor | None:
         operator, y = problem.operator, problem.measurement
         if not isinstance(operator, LinearOperator):
