@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from copy import copy
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -71,11 +72,12 @@ class Problem:
         return self.operator.domain.zeros(self.batch, y.device, y.dtype.to_real())
 
     def take(self, index: Tensor) -> Problem:
-        """The problem of the samples `index` alone."""
-        return replace(
-            self,
-            operator=self.operator.take(index),
-            measurement=self.measurement[index],
-            fidelity=self.fidelity.take(index),
-            regularizer=self.regularizer,
-        )
+        """The problem of the samples `index` alone.
+
+        What was checked of all samples holds for some, and is not checked again: a GPU would be waited for.
+        """
+        part = copy(self)
+        object.__setattr__(part, "operator", self.operator.take(index))
+        object.__setattr__(part, "measurement", self.measurement[index])
+        object.__setattr__(part, "fidelity", self.fidelity.take(index))
+        return part

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
     from .operator import LinearOperator
 
 #: The start is trusted to have at least this component along the leading eigenvector: a normal one of a million
-#: entries fails to with probability 1e-9, and even its smallest entry is that large.
-_COMPONENT = 1e-12
+#: entries fails to with probability 1e-6, and even its smallest entry is that large.
+_COMPONENT = 1e-9
 _LIMIT = 120
 #: Off-diagonal entries this small, in roundings of the eigenvalue, end the recurrence: what follows is rounding.
 _BREAKDOWN = 100.0
@@ -45,68 +46,67 @@ def largest_eigenvalue(apply: Callable[[Tensor], Tensor], like: Tensor, toleranc
         bound, ended = _from_start(apply, like, _SEEDS[0], tolerance)
         if bool(ended.any()):
             others = [_from_start(apply, like, seed, tolerance)[0] for seed in _SEEDS[1:]]
-            bound = torch.stack([bound, *others]).amax(0)
-    return bound
+            bound = np.stack([bound, *others]).max(0)
+    return torch.from_numpy(bound).to(like.device, like.dtype.to_real())
 
 
-def _from_start(apply: Callable[[Tensor], Tensor], like: Tensor, seed: int, tolerance: float) -> tuple[Tensor, Tensor]:
-    """The bound from one random start, and which samples' Krylov spaces ended early."""
+def _from_start(
+    apply: Callable[[Tensor], Tensor], like: Tensor, seed: int, tolerance: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """The bound from one random start, and which samples' Krylov spaces ended early; `(B,)` each."""
     v = torch.randn(like.shape, generator=torch.Generator().manual_seed(seed), dtype=like.dtype).to(like.device)
     v = v / per_sample(norm(v), v)
     previous, beta = torch.zeros_like(v), torch.zeros_like(norm(v))
     diagonal: list[Tensor] = []
     beside: list[Tensor] = []
-    ended = torch.zeros_like(beta, dtype=torch.bool)
-    bound = torch.full_like(beta, torch.inf).double()
+    bound, ended = np.full(len(like), np.inf), np.zeros(len(like), dtype=bool)
     for k in range(1, _LIMIT + 1):
         w = apply(v) - per_sample(beta, v) * previous
         alpha = inner(w, v)
         w = w - per_sample(alpha, v) * v
         beta = norm(w)
-        diagonal.append(alpha.double())
-        beside.append(beta.double())
-        if not _is_due(k):
-            previous, v = v, _unit(w, beta)
-            continue
-        ritz = _ritz_values(diagonal, beside)
-        noise = _BREAKDOWN * torch.finfo(like.dtype).eps * ritz[:, -1].clamp_min(0)
-        low = torch.stack(beside, 1).amin(1) <= noise
-        above = _point_above(ritz, torch.stack(beside, 1).clamp_min(noise[:, None] * 0.3))
-        # A sample whose recurrence has ended keeps the bound that it had then.
-        found = torch.where(low, ritz[:, -1] * (1 + 4 * torch.finfo(like.dtype).eps), above)
-        bound = torch.where(ended, bound, found)
-        ended = ended | low
-        if bool((ended | (bound <= (1 + tolerance) * ritz[:, -1])).all()):
-            break
+        diagonal.append(alpha)
+        beside.append(beta)
+        if _is_due(k):
+            recurrence = torch.stack([*diagonal, *beside], 1).double().cpu().numpy()
+            ritz, above, low = _bounds(recurrence[:, :k], recurrence[:, k:], torch.finfo(like.dtype).eps)
+            # A sample whose recurrence has ended keeps the bound that it had then.
+            bound, ended = np.where(ended, bound, above), ended | low
+            if bool((ended | (bound <= (1 + tolerance) * ritz)).all()):
+                break
         previous, v = v, _unit(w, beta)
-    return bound.clamp_min(0).to(like.dtype.to_real()), ended
+    return bound, ended
 
 
 def _is_due(k: int) -> bool:
     """Whether the bound is evaluated after step `k`: each of the first, then in growing intervals."""
-    return k <= 4 or (k <= 32 and k % 4 == 0) or k % 8 == 0
+    return k <= 4 or (k <= 64 and k % 4 == 0) or k % 8 == 0
 
 
-def _ritz_values(diagonal: list[Tensor], beside: list[Tensor]) -> Tensor:
-    """Eigenvalues of the tridiagonal matrices, `(B, k)` in increasing order."""
-    matrix = torch.diag_embed(torch.stack(diagonal, 1))
-    if len(diagonal) > 1:
-        off = torch.diag_embed(torch.stack(beside[:-1], 1), offset=1)
-        matrix = matrix + off + off.mT
-    return torch.linalg.eigvalsh(matrix)
+def _bounds(diagonal: np.ndarray, beside: np.ndarray, eps: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Largest Ritz values, the bounds above them, and where the recurrence has ended; `(B,)` each."""
+    matrix = np.stack(
+        [np.diag(a) + np.diag(b[:-1], 1) + np.diag(b[:-1], -1) for a, b in zip(diagonal, beside, strict=True)]
+    )
+    ritz = np.linalg.eigvalsh(matrix)
+    top = ritz[:, -1].clip(0)
+    noise = _BREAKDOWN * eps * top
+    low = beside.min(1) <= noise
+    above = top + _distance_above(ritz, np.maximum(beside, 0.3 * noise[:, None]))
+    return top, np.where(low, top * (1 + 4 * eps), above), low
 
 
-def _point_above(ritz: Tensor, beside: Tensor) -> Tensor:
-    """`x > θ_k` with `p_k(x) = Π(x − θ_i)/Πβ_i` equal to the reciprocal of the trusted component, by bisection."""
-    tiny = torch.finfo(ritz.dtype).tiny
-    target = beside.clamp_min(tiny).log().sum(1) - math.log(_COMPONENT)
-    top, count = ritz[:, -1], ritz.shape[1]
-    low, high = torch.zeros_like(top), (target / count).exp()
+def _distance_above(ritz: np.ndarray, beside: np.ndarray) -> np.ndarray:
+    """`d` where `p_k(θ_k + d) = Π(θ_k + d − θ_i)/Πβ_i` reaches the reciprocal of the trusted component."""
+    tiny = np.finfo(np.float64).tiny
+    target = np.log(np.maximum(beside, tiny)).sum(1) - math.log(_COMPONENT)
+    below = ritz[:, -1:] - ritz
+    low, high = np.zeros(len(ritz)), np.exp(target / ritz.shape[1])
     for _ in range(40):
         middle = 0.5 * (low + high)
-        value = (top[:, None] + middle[:, None] - ritz).clamp_min(tiny).log().sum(1)
-        low, high = torch.where(value < target, middle, low), torch.where(value < target, high, middle)
-    return top + high
+        short = np.log(np.maximum(below + middle[:, None], tiny)).sum(1) < target
+        low, high = np.where(short, middle, low), np.where(short, high, middle)
+    return high
 
 
 def _unit(w: Tensor, beta: Tensor) -> Tensor:

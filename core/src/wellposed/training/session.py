@@ -24,6 +24,7 @@ from .checkpoint import Checkpoint
 from .course import Course, L
 from .log import MetricsLog
 from .pace import Pace
+from .placed import Placed
 
 _PRECISION = {"full": "no", "bfloat16": "bf16", "float16": "fp16"}
 #: Beside a training's seed: what a validation draws, the same at every time.
@@ -40,7 +41,8 @@ class Session(Generic[L]):
     def __init__(
         self, pace: Pace, course: Course[L], data: Dataset, folder: Path, observer: TrainingObserver | None = None
     ) -> None:
-        self.pace, self.course, self.target, self.data = pace, course, course.target, data
+        self.pace, self.course, self.target = pace, course, course.target
+        self.data: Dataset = data
         self.folder, self.observer = folder, observer or TrainingObserver()
         self.order = pace.order(len(data))
         self.log = MetricsLog(folder)
@@ -180,6 +182,7 @@ class Session(Generic[L]):
                 f"their number"
             )
         self.target.to(self.device)
+        self.data = Placed(self.data, self.device)
         optimizer = Adam([{"params": group} for group in self.groups], betas=self.course.betas)
         self.step = self._resume(optimizer)
         if self.step == 0:

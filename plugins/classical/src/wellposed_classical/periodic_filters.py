@@ -45,6 +45,7 @@ class FilterPair:
     def __init__(self, rows: Sequence[Sequence[float]], first: int) -> None:
         self.rows, self.first = [list(map(float, row)) for row in rows], int(first)
         self.blocks = len(self.rows[0]) // 2
+        self._matrices: dict[tuple[torch.device, torch.dtype], Tensor] = {}
 
     def transposed(self) -> FilterPair:
         """The matrix with entry `(2k + r, j)` moved to `(j, 2k + r)`."""
@@ -70,7 +71,7 @@ class FilterPair:
         Rows are combined by products of the 2 × width matrix with overlapping windows of rows, which
         are views.
         """
-        matrix = torch.tensor(self.rows, dtype=signal.whole.dtype, device=signal.whole.device)
+        matrix = self._matrix(signal.whole)
         whole, axis = signal.close(), signal.axis
         inner, length = math.prod(whole.shape[axis + 1 :]), whole.shape[axis]
         rows = whole.view(-1, inner)
@@ -91,6 +92,14 @@ class FilterPair:
         half = phases[0].size
         shifted = [p.close().unfold(-1, half, 1).unbind(-2) for p in phases]
         return self._combine(0, shifted), self._combine(1, shifted)
+
+    def _matrix(self, like: Tensor) -> Tensor:
+        """The rows as a tensor, kept: to bring numbers to a GPU waits for all that it has still to do."""
+        place = like.device, like.dtype
+        if place not in self._matrices:
+            with torch.inference_mode(False):
+                self._matrices[place] = torch.tensor(self.rows, dtype=like.dtype, device=like.device)
+        return self._matrices[place]
 
     def _combine(self, row: int, shifted: Sequence[Sequence[Tensor]]) -> Tensor:
         terms = [(tap, shifted[w % 2][w // 2]) for w, tap in enumerate(self.rows[row]) if tap != 0.0]

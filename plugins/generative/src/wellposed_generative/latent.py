@@ -59,8 +59,8 @@ def backtrack(
     moved = slope >= 0  # not a descent direction, or at rest: nothing is tried
     still = moved.clone()
     found = z
-    for _ in range(_TRIALS):
-        if bool(moved.all()):
+    for trial in range(_TRIALS):
+        if trial and bool(moved.all()):  # a GPU is waited for here, so not before the first
             break
         tried = torch.where(moved[:, None], found, z + length[:, None] * step)
         better, belongs = attempt(tried)

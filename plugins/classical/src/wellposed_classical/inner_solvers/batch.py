@@ -61,15 +61,17 @@ def solve_batch(engine: Engine, tolerance: float, limit: int) -> Solved:
         engine.iterate(count)
         current = engine.relative_gap()
         done = ~(current > tolerance) if total < limit else torch.ones_like(active, dtype=torch.bool)
-        if bool(done.any()):
-            finished = active[done]
+        ended = done.nonzero()[:, 0]  # the one thing of a round that a GPU is waited for
+        if len(ended):
+            finished = active[ended]
             for kept, now in zip(results, engine.result(), strict=True):
-                kept[finished] = now[done]
-            gap[finished], iterations[finished] = current[done], total
-            active = active[~done]
-            if len(active) == 0:
+                kept[finished] = now[ended]
+            gap[finished], iterations[finished] = current[ended], total
+            if len(ended) == len(active):
                 break
-            engine.keep((~done).nonzero()[:, 0])
+            rest = done.byte().argsort(stable=True)[: len(active) - len(ended)]
+            active = active[rest]
+            engine.keep(rest)
     return Solved(results, gap, iterations)
 
 

@@ -169,7 +169,7 @@ def _rebalanced(problem: Problem, previous: ADMMState, state: ADMMState) -> ADMM
     with torch.no_grad():
         point = _point(state)
         balance = Balance(*state.balance).updated(
-            point, _point(previous), state.anchor, objective_at(problem, state.image), size
+            point, _point(previous), state.anchor, objective_at(problem, state.image, int(count[0])), size
         )
         penalty = 1 / balance.step
         anchor = tuple(t.detach() for t in (*point.primal, *point.dual))

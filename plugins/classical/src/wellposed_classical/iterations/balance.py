@@ -125,8 +125,14 @@ def trust(count: int) -> float:
     return found.get(count, 0.0)
 
 
+def _number(count: int) -> int:
+    """How many updates there are before that of step `count`."""
+    return list(_schedule(max(64, 1 << count.bit_length()))).index(count)
+
+
 @cache
 def _schedule(limit: int) -> dict[int, float]:
+    """The sizes of the updates by their steps, in order."""
     due: dict[int, float] = {}
     at, interval, size = float(_FIRST), float(_FIRST), _TRUST
     while at < limit:
@@ -137,9 +143,9 @@ def _schedule(limit: int) -> dict[int, float]:
     return due
 
 
-def objective_at(problem: Problem, x: Tensor) -> Tensor:
-    """The objective `(B,)`, infinite where the regularizer has no value."""
-    if "value" not in problem.regularizer.capabilities:
+def objective_at(problem: Problem, x: Tensor, count: int) -> Tensor:
+    """The objective `(B,)` at every other update, infinite at the rest and where the regularizer has no value."""
+    if "value" not in problem.regularizer.capabilities or _number(count) % 2:
         return torch.full((len(x),), torch.inf, dtype=x.dtype.to_real(), device=x.device)
     return problem.objective(x)
 

@@ -24,7 +24,7 @@ from .splitting import check_linear, check_split, quadratic_weight
 from .stalling import FAR, far
 
 #: How tight the joint norm of the blocks is: longer steps are worth less than finding it more exactly.
-_TOLERANCE = 0.02
+_TOLERANCE = 0.1
 
 
 @dataclass(frozen=True)
@@ -206,7 +206,7 @@ def _rebalanced(problem: Problem, previous: PDHGState, state: PDHGState) -> PDHG
         return replace(state, count=count)
     with torch.no_grad():
         balance = Balance(*state.balance).updated(
-            _point(state), _point(previous), state.anchor, objective_at(problem, state.image), size
+            _point(state), _point(previous), state.anchor, objective_at(problem, state.image, int(count[0])), size
         )
         anchor = tuple(t.detach() for t in (state.x, *state.dual))
     return replace(state, primal_step=balance.step, balance=tuple(balance), anchor=anchor, count=count)

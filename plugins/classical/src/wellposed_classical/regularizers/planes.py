@@ -34,8 +34,9 @@ def from_planes(planes: Tensor, like: Tensor) -> Tensor:
 
 def plane_weights(step: float | Tensor, x: Tensor, joint: bool) -> Tensor:
     """The step of a proximal map, a number or `(B,)`, for each plane."""
-    weights = torch.as_tensor(step, dtype=x.dtype.to_real(), device=x.device)
-    if not bool((weights >= 0).all()):
+    if not bool(torch.as_tensor(step >= 0).all()):
         raise InputError(f"the step of a proximal map must be ≥ 0; got {step}")
+    like = x.new_empty(0, dtype=x.dtype.to_real())
+    weights = step.to(like) if isinstance(step, Tensor) else like.new_full((), step)
     weights = weights.expand(len(x))
     return weights if joint else weights.repeat_interleave(x.shape[1])

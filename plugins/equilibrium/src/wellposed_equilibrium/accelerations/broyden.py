@@ -68,7 +68,8 @@ class Broyden(Acceleration):
         u = torch.cat([u, ((s - ht) / safe[:, None])[:, None]], dim=1) * keep
         v = torch.cat([v, sh[:, None]], dim=1) * keep
         fill = torch.where(forget, 0, memory.fill + 1)
-        width = int(fill.max())  # updates of samples that all forgot need no room
+        # Updates that all samples forgot need no room; a GPU is not waited for to tell.
+        width = int(fill.max()) if fill.device.type == "cpu" else min(u.shape[1], self.memory)
         return u[:, u.shape[1] - width :], v[:, v.shape[1] - width :], fill
 
 

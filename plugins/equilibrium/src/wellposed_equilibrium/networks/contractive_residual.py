@@ -122,9 +122,13 @@ class PotentialStep(nn.Module):
         return x - 2 * torch.sigmoid(self.strength) * back
 
     def _unit_filters(self) -> Tensor:
-        """`W/‖W‖`, which a fixed point asks for at every step; without a tape it is kept until the filters change."""
+        """`W/‖W‖`, which a fixed point asks for at every step; without a tape it is kept until the filters change.
+
+        Not on a GPU, which would be waited for to say whether they have.
+        """
         filters = self.filters
-        if torch.is_grad_enabled() or not isinstance(filters, nn.Parameter):  # or it stands for one (torch.func)
+        kept = filters.device.type == "cpu" and isinstance(filters, nn.Parameter)  # and none that torch.func put there
+        if torch.is_grad_enabled() or not kept:
             return _unit(filters)
         if self._kept is None or not _same(self._kept[0], filters):
             with torch.inference_mode(False), torch.no_grad():

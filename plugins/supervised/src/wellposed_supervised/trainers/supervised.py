@@ -27,7 +27,7 @@ class Supervised(Trainer):
     depends on the seed, the number of the step and the weights alone, so that a training goes on from its
     checkpoint with the same numbers as one that was never interrupted, bit for bit on a CPU.
 
-    It runs on the device of the target and the data. Started by `accelerate launch` with several
+    It runs on the device of the target, to which samples are brought. Started by `accelerate launch` with several
     processes, each takes its share of every batch, and the result is that of one process up to rounding.
     It writes `checkpoint.safetensors` and `metrics.jsonl` into its folder.
 
