@@ -13,6 +13,7 @@ from torch import Tensor
 
 from wellposed import Iteration, Problem, State
 from wellposed.errors import CompositionError, InputError
+from wellposed.interface import KnownValue
 from wellposed.recipes import build
 from wellposed.registry import KINDS, Entry, registry
 from wellposed.regularizer import Zero
@@ -23,9 +24,12 @@ from wellposed.testing import (
     parametrize_distribution,
     parametrize_with_checks,
 )
-from wellposed.testing.case import cases_of_class, cases_of_entry
+from wellposed.testing.age import NewCheckWarning
+from wellposed.testing.case import Case, cases_of_class, cases_of_entry
 from wellposed.testing.doubles import DenseOperator, PeriodicBlur, QuadraticFidelity, QuadraticRegularizer
 from wellposed.testing.global_state import watched
+from wellposed.testing.kit import _result
+from wellposed.testing.sandbox import ClassEntry
 
 
 class Weighty(QuadraticRegularizer):
@@ -157,6 +161,9 @@ def test_parametrization_by_name(case) -> None:
         "Weighty.1/gradient-is-right": "the gradient of heavy ones is wrong on purpose",
         "Weighty.1/claimed-smoothness-holds": "the same",
         "Weighty.1/complex-images-work-or-are-refused": "the same",
+        "Weighty.1/gradient-agrees-with-central-differences": "the same",
+        "Weighty.1/takes-images-of-other-shapes": "the same",
+        "Weighty.1/complex-maps-are-right": "the same",
     },
 )
 def test_expected_failures_are_expected(case) -> None:
@@ -303,3 +310,61 @@ def test_an_iteration_is_checked_on_its_own_problem() -> None:
     assert outcomes["keeps-precision"].outcome == "passed"
     assert outcomes["converges-to-closed-form"].outcome == "skipped"
     assert not [r for r in outcomes.values() if not r.ok and r.check in ("state-is-batched", "step-is-pure")]
+
+
+# Age ------------------------------------------------------------------------------------------------
+
+
+class WrongOften(QuadraticRegularizer):
+    """A quadratic that misses a value it states; `factor` is its weight."""
+
+    @classmethod
+    def known_values(cls) -> tuple[KnownValue, ...]:
+        return (KnownValue(([[[[3.0]]]],), [0.45], {"factor": 0.2}),)
+
+
+def _known_values_case(requires: tuple[str, ...], distribution: str) -> Case:
+    entry = ClassEntry("often", "regularizers", "x:WrongOften", distribution, "1", requires, cls=WrongOften)
+    return next(c for c in cases_of_entry(entry) if c.check == "known-values-hold")
+
+
+@pytest.mark.parametrize(
+    ("requires", "distribution", "outcome"),
+    [
+        (("wellposed-core>=0.1,<0.3",), "third", "warned"),
+        (("torch", "Wellposed_Core ~=0.1.3"), "third", "warned"),
+        (("wellposed-core>=0.2,<0.3",), "third", "failed"),
+        (("wellposed-core",), "third", "warned"),
+        (("torch",), "third", "failed"),
+        (("wellposed-core>=0.1,<0.3",), "wellposed-classical", "failed"),
+    ],
+)
+def test_new_check_warns_what_was_released_before_it(
+    requires: tuple[str, ...], distribution: str, outcome: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib_metadata.version", lambda name: "0.2.5")
+    case = _known_values_case(requires, distribution)
+    assert _result(case).outcome == outcome
+    if outcome == "warned":
+        with pytest.warns(NewCheckWarning, match=r"it fails from 0\.3 on"):
+            case()
+    else:
+        with pytest.raises(AssertionError, match="known"):
+            case()
+
+
+def test_new_check_fails_from_the_next_minor_release_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib_metadata.version", lambda name: "0.3.0")
+    assert _known_values_case(("wellposed-core>=0.1,<0.9",), "third").lenient is None
+
+
+def test_known_value_that_is_right_passes() -> None:
+    class Right(WrongOften):
+        """States the right one; `factor` is its weight."""
+
+        @classmethod
+        def known_values(cls) -> tuple[KnownValue, ...]:
+            return (KnownValue(([[[[3.0]]]],), [0.9], {"factor": 0.2}),)
+
+    results = {r.check: r.outcome for r in check_component("regularizers", Right)}
+    assert results["known-values-hold"] == "passed"

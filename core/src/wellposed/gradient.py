@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from .errors import InputError
@@ -28,6 +28,16 @@ class Gradient(Component, nn.Module):
 
     records_loop: bool = False
     requires_stationary: bool = False
+    #: Whether the derivative is that of the solution, once the iteration has converged.
+    exact: bool = False
+
+    def resolvent(self, eigenvalue: Tensor) -> Tensor | None:
+        """What stands for `1/(1 − λ)` in the derivative, for eigenvalues `λ` of `∂T/∂x` at the fixed point.
+
+        The derivative of a fixed point is `(I − ∂T/∂x)⁻¹ ∂T/∂θ`; approximations put something else for the
+        inverse. `None` where nothing is promised of it but a direction.
+        """
+        return 1 / (1 - eigenvalue) if self.exact else None
 
     def wrap(self, step: Callable[[S], S]) -> Callable[[S], S]:
         return step
@@ -54,6 +64,7 @@ class Unrolled(Gradient):
 
     source = "Gregor and LeCun 2010 (unrolling); Chen et al. 2016, arXiv:1604.06174 (checkpoints)"
     records_loop = True
+    exact = True
 
     def __init__(self, checkpoint: bool = False) -> None:
         super().__init__()

@@ -3,7 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
+
+
+@dataclass(frozen=True)
+class KnownValue:
+    """One value of a component, worked out by other means than its code: `component(*inputs)` is `value`.
+
+    `arguments` are its constructor's. Inputs and value may be nested lists, which stand for float64 tensors; a tuple
+    among the inputs (the shape of a pattern) stays one, and so does a generator. `tolerance` is relative to the value.
+    """
+
+    inputs: tuple[Any, ...]
+    value: Any
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    tolerance: float = 1e-9
 
 
 class Component:
@@ -19,3 +34,11 @@ class Component:
     @classmethod
     def examples(cls) -> Iterable[Mapping[str, Any]]:
         return ({},)
+
+    @classmethod
+    def known_values(cls) -> Iterable[KnownValue]:
+        """Values known from the source or by hand, against which the conformance kit holds the component.
+
+        Nothing but a known value tells a component from the same one in other units: twice a metric is a metric.
+        """
+        return ()

@@ -6,11 +6,14 @@ import torch
 from torch import Tensor, nn
 
 from .fidelity import Fidelity
-from .interface import Component
+from .interface import Component, KnownValue
 
 
 class Noise(Component, nn.Module):
     """A random map from ideal to noisy measurements, tied to the fidelity that is its likelihood."""
+
+    #: Whether `fidelity` is the likelihood in its unit too, and not up to a factor that only the data tell.
+    known_scale: bool = True
 
     def forward(self, v: Tensor, generator: torch.Generator) -> Tensor:
         """A noisy measurement of `v`, drawn from `generator`; shape and device of `v`."""
@@ -25,6 +28,10 @@ class NoNoise(Noise):
     """The ideal measurement, `y = v`."""
 
     source = "no noise: the identity"
+
+    @classmethod
+    def known_values(cls) -> tuple[KnownValue, ...]:
+        return (KnownValue(([[1.0, -2.0]], torch.Generator()), [[1.0, -2.0]]),)
 
     def forward(self, v: Tensor, generator: torch.Generator) -> Tensor:
         return v

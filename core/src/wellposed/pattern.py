@@ -16,3 +16,10 @@ class Pattern(Component):
 
     def __call__(self, shape: tuple[int, ...]) -> Tensor:
         raise NotImplementedError
+
+    def total(self, shape: tuple[int, ...]) -> float | None:
+        """The sum of the entries that the parameters promise: 1 of a blur kernel, the number of points of a mask.
+
+        `None`, the default, where they promise none.
+        """
+        return None

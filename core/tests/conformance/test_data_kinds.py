@@ -18,6 +18,7 @@ class Additive(Noise):
     """Normal noise of standard deviation 0.1."""
 
     source = "test"
+    known_scale = False
 
     def forward(self, v: Tensor, generator: torch.Generator) -> Tensor:
         return v + 0.1 * torch.randn(v.shape, generator=generator, dtype=v.dtype)

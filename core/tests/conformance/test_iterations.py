@@ -33,6 +33,10 @@ class Decreasing(Iteration[Counted]):
     requires = frozenset({"grad"})
     stationary = False
 
+    def check(self, problem: Problem) -> None:
+        super().check(problem)
+        GradientStep().check(problem)
+
     def init(self, problem: Problem, x: Tensor | None = None) -> Counted:
         x = problem.zeros() if x is None else x
         return Counted(x, torch.zeros(len(x), dtype=x.dtype, device=x.device))
@@ -180,20 +184,25 @@ class DeadWeight(Learned):
         self.unused = nn.Parameter(torch.tensor(0.1))
 
 
+_BOUNDS = {"error-bound-holds-where-it-is-tight", "error-bound-holds-in-float32"}
 _WRONG = {
     WritesIntoState: {"step-is-pure", "starts-where-asked"},
     Momentum: {"step-is-pure"},
     FalselyStationary: {"stationary-map-depends-on-state-alone"},
-    SmallBound: {"error-bound-holds"},
-    ConstantBound: {"error-bound-holds"},
-    HalfGap: {"duality-gap-bounds-suboptimality"},
+    SmallBound: {"error-bound-holds", *_BOUNDS},
+    ConstantBound: {"error-bound-holds", *_BOUNDS, "certificates-are-announced"},
+    HalfGap: {
+        "duality-gap-bounds-suboptimality",
+        "duality-gap-holds-where-it-is-tight",
+        "duality-gap-over-a-ball-holds",
+    },
     IgnoresRegularizer: {"converges-to-closed-form"},
     Diverging: {"converges-to-closed-form", "stays-at-fixed-point"},
     SharedStep: {"treats-samples-independently"},
     TakesAnyRegularizer: {"refuses-what-it-cannot-use", "refuses-nonlinear-operators"},
     IgnoresStart: {"starts-where-asked"},
     ScalarState: {"state-is-batched"},
-    DoubleOnly: {"keeps-precision"},
+    DoubleOnly: {"keeps-precision", "reaches-closed-forms", "error-bound-holds-in-float32"},
     DeadWeight: {"learned-parts-get-gradients"},
 }
 

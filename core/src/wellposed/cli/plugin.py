@@ -63,7 +63,8 @@ def _print(results: list[Result]) -> None:
     out = console()
     out.print(made)
     for result in results:
-        if not result.ok:
-            out.print(f"{result.component}: {result.check}: {result.message}", markup=False, soft_wrap=True)
+        if result.outcome in ("failed", "warned"):
+            word = "warning: " if result.ok else ""
+            out.print(f"{word}{result.component}: {result.check}: {result.message}", markup=False, soft_wrap=True)
     if all(result.ok for result in results):
-        out.print("All checks passed.")
+        out.print("All checks passed." if all(r.outcome != "warned" for r in results) else "No check failed.")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import InputError
 from ..registry import KINDS, Entry, one_line, registry
+from .age import NewCheckWarning, why_it_only_warns
 from .checks import checks_for
 from .global_state import GlobalState
 from .promise import Check, NotPromised
@@ -22,9 +24,19 @@ class Case:
     check: str
     run: Callable[[], None]
     example: int | None = None
+    #: Why a failure is a warning only, for now.
+    lenient: str | None = None
 
     def __call__(self) -> None:
-        self.run()
+        if self.lenient is None:
+            self.run()
+            return
+        try:
+            self.run()
+        except NotPromised:
+            raise
+        except Exception as error:
+            warnings.warn(f"{self.id}: {one_line(error)} ({self.lenient})", NewCheckWarning, stacklevel=2)
 
     @property
     def id(self) -> str:
@@ -47,12 +59,12 @@ def cases_of_entry(entry: Entry) -> list[Case]:
     changed = before.changes()
     return [
         Case(entry.kind, name, "loads", lambda: _loads(entry, changed)),
-        *cases_of_class(entry.kind, cls, name),
+        *cases_of_class(entry.kind, cls, name, entry),
     ]
 
 
-def cases_of_class(kind: str, cls: type, name: str | None = None) -> list[Case]:
-    """The cases of a component class, registered as `name` or not at all."""
+def cases_of_class(kind: str, cls: type, name: str | None = None, entry: Entry | None = None) -> list[Case]:
+    """The cases of a component class, registered as `name` by `entry`, or not at all."""
     from .subject import Subject
 
     label = name or cls.__name__
@@ -61,14 +73,16 @@ def cases_of_class(kind: str, cls: type, name: str | None = None) -> list[Case]:
     except Exception as error:
         return [Case(kind, label, "examples", _failing(f"examples() raises {type(error).__name__}: {one_line(error)}"))]
     checks = checks_for(kind, cls)
+    lenient = {c: why_it_only_warns(c, entry) if entry else None for c in checks}
     whole = Subject(kind, cls, examples[0] if examples else {}, name)
-    cases = [Case(kind, label, c.name, _bound(c, whole)) for c in checks if c.per_class]
+    cases = [Case(kind, label, c.name, _bound(c, whole), lenient=lenient[c]) for c in checks if c.per_class]
     each = [c for c in checks if not c.per_class]
     if not examples:
         return [*cases, Case(kind, label, "examples", _skipped("examples() is empty: it needs the user's own data"))]
     for i, arguments in enumerate(examples):
         subject = Subject(kind, cls, arguments, name)
-        cases += [Case(kind, label, c.name, _bound(c, subject), i if len(examples) > 1 else None) for c in each]
+        number = i if len(examples) > 1 else None
+        cases += [Case(kind, label, c.name, _bound(c, subject), number, lenient[c]) for c in each]
     return cases
 
 

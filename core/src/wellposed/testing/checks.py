@@ -7,16 +7,16 @@ import importlib
 from ..registry import registry
 from .promise import Check
 
-#: Modules whose `CHECKS` a kind has beside those of `documentation` and `building`.
+#: Modules whose `CHECKS` a kind has beside those of `documentation`, `building` and `known_values`.
 _MODULES: dict[str, tuple[str, ...]] = {
-    "operators": ("operators", "linear_operators", "nonlinear_operators"),
+    "operators": ("operators", "linear_operators", "linear_solves", "structures", "nonlinear_operators"),
     "patterns": ("patterns",),
-    "noise": ("noise",),
-    "fidelities": ("fidelities",),
-    "regularizers": ("regularizers", "proximal_maps", "convexity"),
-    "iterations": ("iterations", "convergence"),
+    "noise": ("noise", "likelihoods"),
+    "fidelities": ("fidelities", "fidelity_accuracy"),
+    "regularizers": ("regularizers", "regularizer_accuracy", "proximal_maps", "proximal_errors", "convexity"),
+    "iterations": ("iterations", "convergence", "closed_forms", "certificates"),
     "accelerations": ("accelerations",),
-    "gradients": ("gradients",),
+    "gradients": ("gradients", "derivatives"),
     "stopping": ("stopping",),
     "networks": ("networks",),
     "solvers": ("solvers",),
@@ -29,6 +29,6 @@ _MODULES: dict[str, tuple[str, ...]] = {
 def checks_for(kind: str, cls: type) -> list[Check]:
     """The checks that a class of `kind` has to pass."""
     kind = registry().check_kind(kind)
-    names = ("documentation", "building", *_MODULES[kind])
+    names = ("documentation", "building", "known_values", *_MODULES[kind])
     modules = [importlib.import_module(f".{name}", __package__) for name in names]
     return [check for module in modules for check in module.CHECKS if check.applies(cls)]

@@ -78,13 +78,13 @@ def _curved_pairs(regularizer: Regularizer, x: Tensor) -> list[tuple[Tensor, Ten
     def curvature(direction: Tensor) -> Tensor:
         return (regularizer.grad(x + size * direction) - regularizer.grad(x)) / size
 
-    steepest = _power(curvature, like(x, 3))
+    steepest = power(curvature, like(x, 3))
     largest = per_sample(norm(curvature(steepest)), x)
-    flattest = _power(lambda d: curvature(d) - largest * d, like(x, 4))
+    flattest = power(lambda d: curvature(d) - largest * d, like(x, 4))
     return [(x, x + size * steepest), (x, x + size * flattest)]
 
 
-def _power(apply: Callable[[Tensor], Tensor], direction: Tensor) -> Tensor:
+def power(apply: Callable[[Tensor], Tensor], direction: Tensor) -> Tensor:
     for _ in range(15):
         direction = direction / per_sample(norm(direction), direction)
         image = apply(direction)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import torch
 from torch import Tensor
 
 from ..dataset import Dataset, Sample
+from ..recipes.builder import constructor_parameters
 from .global_state import watched
-from .measure import same_tensor, that
-from .promise import check
+from .measure import at_most, relative, same_tensor, that
+from .promise import NotPromised, check
 from .subject import Subject
 
 
@@ -87,9 +90,73 @@ def counts_like_a_sequence(subject: Subject) -> None:
         raise AssertionError(f"{subject.label}[{index}] must raise IndexError; it holds {len(dataset)} samples")
 
 
+@check(since="0.2")
+def samples_differ(subject: Subject) -> None:
+    """No two samples are the same, nor have the same name."""
+    dataset: Dataset = subject.build()
+    samples = [dataset[i] for i in _some(dataset)]
+    for a, b in combinations(samples, 2):
+        that(a.name != b.name, f"two samples of {subject.label} have the name {a.name}")
+        mine, other = _tensors(a), _tensors(b)
+        repeated = mine.keys() == other.keys() and all(same_tensor(mine[k], other[k]) for k in mine)
+        that(not repeated, f"the samples {a.name} and {b.name} of {subject.label} are the same")
+
+
+@check(since="0.2")
+def samples_are_of_one_kind(subject: Subject) -> None:
+    """All samples hold the same pieces, of the same number type, with the same number of axes and channels."""
+    dataset: Dataset = subject.build()
+    kinds = set()
+    for i in _some(dataset):
+        pieces = _tensors(dataset[i])
+        kinds.add(tuple((what, t.dtype, t.ndim, t.shape[0] if what == "image" else 0) for what, t in pieces.items()))
+    that(len(kinds) == 1, f"the samples of {subject.label} are of several kinds: {sorted(map(str, kinds))}")
+
+
+@check(since="0.2")
+def measurements_are_of_their_images(subject: Subject) -> None:
+    """Where a sample holds image, measurement and operator, `A(image)` explains the measurement."""
+    dataset: Dataset = subject.build()
+    found = False
+    for i in _some(dataset):
+        sample = dataset[i]
+        if sample.truth is None or sample.measurement is None or sample.operator is None:
+            continue
+        found = True
+        real = sample.truth.dtype.to_real()
+        with torch.no_grad():
+            ideal = sample.operator.to(real)(sample.truth[None])[0]
+        y = sample.measurement.to(ideal.dtype)
+        at_most(
+            relative(y, ideal),
+            0.5,
+            f"‖y − A(image)‖/‖A(image)‖ of sample {i} of {subject.label}; its measurement is of another image",
+        )
+    if not found:
+        raise NotPromised("its samples do not hold image, measurement and operator together")
+
+
+@check(per_class=True, since="0.2")
+def seed_changes_the_samples(subject: Subject) -> None:
+    """Where the constructor takes a seed, another one gives other samples, of one of the examples at least."""
+    if "seed" not in constructor_parameters(subject.cls):
+        raise NotPromised("it takes no seed")
+    examples = list(subject.cls.examples())  # type: ignore[attr-defined]
+    if not examples:
+        raise NotPromised("it needs the user's own data")
+    for arguments in examples:
+        first, second = (
+            Subject(subject.kind, subject.cls, {**arguments, "seed": seed}, subject.name).build() for seed in (101, 102)
+        )
+        if not all(_same(first[i], second[i]) for i in _some(first)):
+            return
+    raise AssertionError(f"{subject.label} gives the same samples for every seed")
+
+
 def _some(dataset: Dataset) -> list[int]:
-    """The first two and the last index."""
-    return sorted({0, min(1, len(dataset) - 1), len(dataset) - 1})
+    """Small indices, some of the middle, and the last."""
+    length = len(dataset)
+    return sorted({i for i in (0, 1, 2, 3, 5, 7, 8, length // 2, length - 1) if i < length})
 
 
 def _tensors(sample: Sample) -> dict[str, Tensor]:
@@ -108,4 +175,8 @@ CHECKS = (
     samples_depend_on_their_index_alone,
     samples_are_their_own,
     counts_like_a_sequence,
+    samples_differ,
+    samples_are_of_one_kind,
+    measurements_are_of_their_images,
+    seed_changes_the_samples,
 )

@@ -185,6 +185,10 @@ class GradientStep(Iteration[Image]):
     source = "Nesterov 2004, Introductory Lectures on Convex Optimization, theorem 2.1.5 and eq. 2.1.19"
     requires = frozenset({"value", "grad"})
 
+    def check(self, problem: Problem) -> None:
+        super().check(problem)
+        self._smoothness(problem)
+
     def init(self, problem: Problem, x: Tensor | None = None) -> Image:
         return Image(problem.zeros() if x is None else x)
 
@@ -192,10 +196,25 @@ class GradientStep(Iteration[Image]):
         return Image(state.x - problem.gradient(state.x) / self._smoothness(problem))
 
     def error_bound(self, problem: Problem, state: Image) -> Tensor | None:
+        if not self.certifies(problem):
+            return None
         m = problem.regularizer.strong_convexity
-        return norm(problem.gradient(state.x)) / m if m > 0 else None
+        size = problem.operator.norm()
+        assert size is not None, "refused by check"
+        rounding = 10 * torch.finfo(state.x.dtype).eps * (norm(state.x) * size**2 + norm(problem.measurement) * size)
+        return (norm(problem.gradient(state.x)) + rounding) / m
 
-    def duality_gap(self, problem: Problem, state: Image) -> Tensor | None:
+    def certifies(self, problem: Problem) -> bool:
+        regularizer = problem.regularizer
+        return regularizer.strong_convexity > 0 and regularizer.convex and problem.fidelity.convex
+
+    def has_duality_gap(self, problem: Problem, radius: float | None = None) -> bool:
+        if not isinstance(problem.operator, LinearOperator):
+            return False
+        data = problem.fidelity.conjugate(torch.zeros_like(problem.measurement), problem.measurement)
+        return data is not None and problem.regularizer.conjugate(problem.zeros()) is not None
+
+    def duality_gap(self, problem: Problem, state: Image, radius: float | None = None) -> Tensor | None:
         operator, y = problem.operator, problem.measurement
         if not isinstance(operator, LinearOperator):
             return None

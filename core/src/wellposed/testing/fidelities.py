@@ -117,7 +117,7 @@ def keeps_precision(subject: Subject) -> None:
             continue
         rough, exact = _maps(single)[name](v.to(field), y.to(field)), call(v, y)
         that(rough.dtype.to_real() == torch.float32, f"{subject.label}.{name} turns float32 into {rough.dtype}")
-        at_most(relative(rough, exact), 1e-3, f"{subject.label}.{name} must give the same in float32 as in float64")
+        at_most(relative(rough, exact), 1e-4, f"{subject.label}.{name} must give the same in float32 as in float64")
 
 
 @check()
@@ -236,14 +236,14 @@ def runs_on_cuda(subject: Subject) -> None:
 
 def _maps(fidelity: Fidelity) -> dict[str, Callable[[Tensor, Tensor], Tensor]]:
     maps: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"value": fidelity, "gradient": fidelity.gradient}
-    if _has_prox(fidelity):
+    if has_prox(fidelity):
         maps["prox"] = lambda v, y: fidelity.prox(v, y, 0.7)
         maps["prox_conjugate"] = lambda v, y: fidelity.prox_conjugate(v, y, 0.7)
         maps["prox with steps per sample"] = lambda v, y: fidelity.prox(v, y, _STEPS[: len(v)])
     return maps
 
 
-def _has_prox(fidelity: Fidelity) -> bool:
+def has_prox(fidelity: Fidelity) -> bool:
     """Whether it has a proximal map, as it is configured."""
     cls = type(fidelity)
     if cls.prox is Fidelity.prox and cls.prox_conjugate is Fidelity.prox_conjugate:
@@ -261,7 +261,7 @@ def _repeated(y: Tensor, like: Tensor) -> Tensor:
 
 
 def _with_prox(fidelity: Fidelity) -> Fidelity:
-    if not _has_prox(fidelity):
+    if not has_prox(fidelity):
         raise NotPromised("it has no proximal map")
     return fidelity
 

@@ -11,12 +11,15 @@ from ..registry import one_line, registry
 from .case import Case, cases_of_class, cases_of_entry, entries_of
 from .promise import NotPromised
 
-Outcome = Literal["passed", "failed", "skipped"]
+Outcome = Literal["passed", "failed", "warned", "skipped"]
 
 
 @dataclass(frozen=True)
 class Result:
-    """How one check of one component went; `message` says what was broken, or why there was nothing to check."""
+    """How one check of one component went; `message` says what was broken, or why there was nothing to check.
+
+    "warned": broken, but the check is too new to fail this distribution; see `age`.
+    """
 
     kind: str
     component: str
@@ -57,12 +60,14 @@ def _result(case: Case) -> Result:
     message = ""
     started = time.perf_counter()
     try:
-        case()
+        case.run()
     except NotPromised as reason:
         outcome, message = "skipped", str(reason)
     except AssertionError as error:
         outcome, message = "failed", one_line(error)
     except Exception as error:
         outcome, message = "failed", f"{type(error).__name__}: {one_line(error)}"
+    if outcome == "failed" and case.lenient:
+        outcome, message = "warned", f"{message} ({case.lenient})"
     seconds = time.perf_counter() - started
     return Result(case.kind, case.where, case.check, outcome, message, seconds)

@@ -107,6 +107,30 @@ def norm_is_tight_bound(subject: Subject) -> None:
     )
 
 
+@check(applies=is_linear, since="0.2")
+def norm_is_right_in_float32(subject: Subject) -> None:
+    """In float32 `norm()` is what it is in float64, to 0.1 % from below and 1 % from above."""
+    exact, rough = subject.build().norm(), subject.build(torch.float32).norm()
+    that(
+        exact * (1 - 1e-3) <= rough <= exact * 1.01,
+        f"norm() of {subject.label} must be {exact:.8g} in float32 as in float64; it is {rough:.8g}",
+    )
+
+
+@check(applies=is_linear, since="0.2")
+def is_linear_at_every_scale(subject: Subject) -> None:
+    """`A(cx) = c A x` and `A*(cy) = c A*y` for `c` from 1e-6 to 1e6, also with another `c` for each sample."""
+    operator = subject.build()
+    x, y = normal(operator.domain), normal(operator.range, seed=1)
+    scales = torch.tensor([1e-6, 1.0, 1e6], dtype=torch.float64)
+    for name, apply, argument in (("", operator, x), ("the adjoint of ", operator.adjoint, y)):
+        for scale in (1e-6, 1e6, scales):
+            c = per_sample(scale, argument)
+            expected, found = apply(argument), apply(c * argument)
+            unscaled = found / per_sample(scale, found)
+            at_most(relative(unscaled, expected), EXACT, f"{name}{subject.label} must be linear; at scale {scale}")
+
+
 @check(applies=is_linear)
 def pinv_explains_the_measurement(subject: Subject) -> None:
     """`pinv` of the measurement of a smooth image is a finite image that explains it better than zero does."""
@@ -142,14 +166,16 @@ def row_blocks_partition_rows(subject: Subject) -> None:
     operator = subject.build()
     x, y = normal(operator.domain), normal(operator.range, seed=1)
     whole = operator(x)
-    for count in (1, 2, 3):
+    rows = whole.shape[operator.row_blocks(1)[0].axis]
+    for count in sorted({1, 2, 3, 4, rows}):
         try:
             blocks = operator.row_blocks(count)
         except InputError:
-            that(count > 1, f"{subject.label} cannot be split into a single block of rows")
+            that(count > rows, f"{subject.label} cannot be split into {count} blocks of its {rows} rows")
             continue
         that(len(blocks) == count, f"row_blocks({count}) of {subject.label} gives {len(blocks)} blocks")
         _assert_partition(blocks, x, y, whole, f"row_blocks({count}) of {subject.label}")
+        _assert_refused(operator, rows + 1, subject.label)
         total = torch.stack([block.adjoint(block.restrict(y)) for block in blocks]).sum(0)
         at_most(relative(total, operator.adjoint(y)), 1e-11, f"the adjoints of row_blocks({count}) must add up to A*")
 
@@ -162,7 +188,7 @@ def largest_singular_value(operator: LinearOperator) -> float:
     dimension = operator.domain.size * (2 if operator.domain.is_complex else 1)
     with torch.no_grad():
         if dimension <= _DENSE_LIMIT:
-            rows = _real(operator(_basis(operator.domain)))
+            rows = _real(operator(basis(operator.domain)))
             return float(torch.linalg.eigvalsh(rows @ rows.T)[-1].clamp_min(0).sqrt())
         x = normal(operator.domain, 1)
         for _ in range(300):
@@ -170,7 +196,7 @@ def largest_singular_value(operator: LinearOperator) -> float:
         return size_of(x) ** 0.5
 
 
-def _basis(space: Space) -> Tensor:
+def basis(space: Space) -> Tensor:
     """The real unit vectors of a space as one batch."""
     count = space.size * (2 if space.is_complex else 1)
     eye = torch.eye(count, dtype=torch.float64)
@@ -187,6 +213,14 @@ def _pullback(apply, x: Tensor, v: Tensor) -> Tensor:
     point = x.detach().requires_grad_()
     (grad,) = torch.autograd.grad(apply(point), point, v)
     return grad
+
+
+def _assert_refused(operator: LinearOperator, count: int, who: str) -> None:
+    try:
+        operator.row_blocks(count)
+    except InputError:
+        return
+    raise AssertionError(f"{who} must refuse {count} blocks of {count - 1} rows with InputError")
 
 
 def _assert_partition(blocks, x: Tensor, y: Tensor, whole: Tensor, who: str) -> None:
@@ -213,6 +247,8 @@ CHECKS = (
     gradient_is_adjoint,
     gram_is_adjoint_of_forward,
     norm_is_tight_bound,
+    norm_is_right_in_float32,
+    is_linear_at_every_scale,
     pinv_explains_the_measurement,
     solve_normal_solves,
     row_blocks_partition_rows,

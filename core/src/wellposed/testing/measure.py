@@ -39,6 +39,21 @@ def bump(space: Space, batch: int = 3) -> Tensor:
     return images * (1 + 0.5j) if space.is_complex else images
 
 
+def lopsided(space: Space, batch: int = 3) -> Tensor:
+    """Bumps of heights 1, 2, … that no flip, turn or transposition of the image leaves as they are."""
+    image = bump(space, 1)
+    for axis, size in enumerate(space.shape):
+        ramp = torch.linspace(0.2, 1, size, dtype=torch.float64) ** (1.0, 6.0, 2.0, 4.0)[axis % 4]
+        image = image * ramp.reshape([-1 if a == axis else 1 for a in range(len(space.shape))])
+    heights = torch.arange(1, batch + 1, dtype=torch.float64).reshape(-1, *([1] * len(space.shape)))
+    return heights * image / image.abs().max()
+
+
+def single(tensor: Tensor) -> Tensor:
+    """The same numbers in single precision."""
+    return tensor.to(torch.complex64 if tensor.is_complex() else torch.float32)
+
+
 def size_of(tensor: Tensor) -> float:
     """Euclidean norm of the whole tensor."""
     return float(torch.linalg.vector_norm(tensor.detach()))
@@ -112,6 +127,21 @@ def taylor_slope(remainder: Callable[[float], float], scale: float) -> float:
     rounding = 1e-14 * scale
     slopes = [math.log10(coarse / fine) for coarse, fine in pairwise(values) if fine > 100 * rounding]
     return min(slopes, default=float("inf"))
+
+
+def central_difference_error(
+    along: Callable[[float], float], slope: float, scale: float, steps: tuple[float, ...] = (1e-2, 1e-3, 1e-4, 1e-5)
+) -> float:
+    """Distance of `slope` from the fourth-order central difference of `along` at 0, relative to `scale`.
+
+    The best of several steps: long ones suffer from curvature, short ones from rounding.
+    """
+    errors = []
+    for t in steps:
+        near, far = along(t) - along(-t), along(2 * t) - along(-2 * t)
+        errors.append(abs((8 * near - far) / (12 * t) - slope))
+    finite = [error for error in errors if math.isfinite(error)]
+    return min(finite, default=float("inf")) / (scale or 1.0)
 
 
 def _bits(tensor: Tensor) -> Tensor:

@@ -8,12 +8,13 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from ..errors import InputError
+from ..errors import InputError, WellposedError
 from ..metric import Metric
 from ..space import Space
-from .measure import bump, normal, that, twice_the_same, unchanged
-from .promise import check
+from .measure import at_most, bump, normal, relative, that, twice_the_same, unchanged
+from .promise import NotPromised, check
 from .subject import Subject
+from .tapes import assert_differentiable
 
 _SPACE = Space((1, 32, 32))
 
@@ -85,4 +86,86 @@ def is_pure_and_samplewise(subject: Subject) -> None:
         that(close, f"{subject.label} of image {i} depends on the others in its batch")
 
 
-CHECKS = (gives_one_number_per_image, says_what_is_better, is_pure_and_samplewise)
+@check(since="0.2")
+def is_the_same_in_float32(subject: Subject) -> None:
+    """In float32 the number is what it is in float64, to 1e-3."""
+    metric: Metric = subject.build()
+    x, truth = _images(metric)(0.1)
+    exact, rough = metric(x, truth), metric(x.float(), truth.float())
+    at_most(relative(rough.double(), exact.double()), 1e-3, f"{subject.label} in float32 against float64")
+
+
+@check(since="0.2")
+def sees_every_pixel(subject: Subject) -> None:
+    """An error in any channel, at any border, of images that are not square, changes the number."""
+    metric: Metric = subject.build()
+    truth = (normal(Space((3, 20, 33)), 2, seed=2) > 0.3).double()
+    x = truth + 0.05 * normal(Space((3, 20, 33)), 2, seed=3)
+    try:
+        value = metric(x, truth)
+    except WellposedError as refusal:
+        raise NotPromised(f"it refuses three channels: {refusal}") from refusal
+    that(tuple(value.shape) == (2,), f"{subject.label} of {tuple(x.shape)} must be (2,); it is {tuple(value.shape)}")
+    places = {"the first channel": (0, 5, 5), "the last channel": (2, 5, 5), "the last row": (1, 19, 8)}
+    places |= {"the last column": (1, 8, 32), "the first corner": (0, 0, 0), "the last corner": (2, 19, 32)}
+    for what, place in places.items():
+        worse = x.clone()
+        worse[(slice(None), *place)] = 1 - truth[(slice(None), *place)]
+        changed = metric(worse, truth)
+        better = changed >= value if metric.better == "higher" else changed <= value
+        that(not bool(better.any()), f"{subject.label} does not get worse by an error in {what}")
+
+
+@check(since="0.2")
+def does_not_mind_the_frame(subject: Subject) -> None:
+    """Both images turned or mirrored alike have the same number."""
+    metric: Metric = subject.build()
+    x, truth = _images(metric)(0.2)
+    value = metric(x, truth)
+    for what, move in {"mirrored": lambda t: t.flip(-1), "transposed": lambda t: t.mT}.items():
+        at_most(relative(metric(move(x), move(truth)), value), 1e-9, f"{subject.label} of both images {what}")
+
+
+@check(since="0.2")
+def pooling_is_a_mean(subject: Subject) -> None:
+    """`pooled` of one image is its value, of equal values that value, and lies between the extremes."""
+    metric: Metric = subject.build()
+    x, truth = _images(metric)(0.3)
+    values, weights = metric(x, truth).tolist(), metric.weight(truth)
+    that(
+        tuple(weights.shape) == (len(x),) and bool((weights > 0).all()),
+        f"{subject.label}.weight must be one positive number per image; it is {weights.tolist()}",
+    )
+    each = weights.tolist()
+    single = metric.pooled(values[:1], each[:1])
+    at_most(abs(single - values[0]), 1e-9 * abs(values[0]), f"{subject.label}.pooled of one image less its value")
+    equal = metric.pooled([values[0]] * 3, each)
+    at_most(abs(equal - values[0]), 1e-9 * abs(values[0]), f"{subject.label}.pooled of equal values less the value")
+    whole = metric.pooled(values, each)
+    slack = 1e-9 * max(map(abs, values))
+    that(
+        min(values) - slack <= whole <= max(values) + slack,
+        f"{subject.label}.pooled is {whole:.6g} for values {values}, outside of them",
+    )
+
+
+@check(since="0.2")
+def derivative_is_right(subject: Subject) -> None:
+    """Where the number carries a derivative, so that it can be a loss, it is the right one."""
+    metric: Metric = subject.build()
+    x, truth = _images(metric)(0.2)
+    if not metric(x.clone().requires_grad_(), truth).requires_grad:
+        raise NotPromised("it carries no derivative")
+    assert_differentiable(lambda image: metric(image, truth), x, subject.label, 1e-4)
+
+
+CHECKS = (
+    gives_one_number_per_image,
+    says_what_is_better,
+    is_pure_and_samplewise,
+    is_the_same_in_float32,
+    sees_every_pixel,
+    does_not_mind_the_frame,
+    pooling_is_a_mean,
+    derivative_is_right,
+)

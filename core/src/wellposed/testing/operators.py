@@ -5,10 +5,24 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..errors import ShapeError
+from ..errors import ShapeError, WellposedError
 from ..operator import LinearOperator, Operator
-from ..space import Space
-from .measure import EXACT, at_most, each_sample_alone, normal, relative, that, twice_the_same, unchanged
+from ..space import Space, inner
+from .adjointness import assert_adjoint
+from .global_state import watched
+from .measure import (
+    EXACT,
+    at_most,
+    central_difference_error,
+    dot,
+    each_sample_alone,
+    normal,
+    relative,
+    size_of,
+    that,
+    twice_the_same,
+    unchanged,
+)
 from .promise import NotPromised, check
 from .subject import Subject
 
@@ -82,6 +96,103 @@ def is_deterministic(subject: Subject) -> None:
     operator = subject.build()
     x, other = images_for(operator), images_for(operator, seed=1)
     twice_the_same(subject.label, lambda: operator(x), between=lambda: operator(other))
+
+
+@check(since="0.2")
+def draws_no_global_random_numbers(subject: Subject) -> None:
+    """Using the operator changes no setting of the process, its global random numbers among them."""
+    operator = subject.build()
+    x = images_for(operator)
+    with watched(f"applying {subject.label}"):
+        y = operator(x).detach()
+        operator.vjp(x, y)
+        operator.norm()
+        if isinstance(operator, LinearOperator):
+            operator.gram(x)
+            operator.pinv(y)
+
+
+@check(since="0.2")
+def takes_batches_of_every_size(subject: Subject) -> None:
+    """Batches of none, one and five are measured as their samples are alone."""
+    operator = subject.build()
+    x = images_for(operator, 5)
+    each_sample_alone(subject.label, operator, x)
+    none = operator(x[:0])
+    that(
+        tuple(none.shape) == (0, *operator.range.shape),
+        f"{subject.label} of no image must be {(0, *operator.range.shape)}; it is {tuple(none.shape)}",
+    )
+
+
+@check(since="0.2")
+def computes_the_same_under_a_tape(subject: Subject) -> None:
+    """The measurement is the same whether a derivative is being recorded or not."""
+    operator = subject.build()
+    x = images_for(operator)
+    with torch.no_grad():
+        plain = operator(x)
+    at_most(relative(operator(x.clone().requires_grad_()).detach(), plain), EXACT, f"{subject.label} under a tape")
+
+
+@check(since="0.2")
+def derivative_can_be_differentiated(subject: Subject) -> None:
+    """`<A'(x)*v, h>` has right derivatives in `x` and `v`, as unrolled iterations need them."""
+    operator = subject.build()
+    x, h, v = images_for(operator), images_for(operator, seed=1), normal(operator.range, seed=2)
+    point, dual = x.clone().requires_grad_(), v.clone().requires_grad_()
+    value = inner(operator.vjp(point, dual), h).sum()
+    that(value.requires_grad, f"the derivative of {subject.label} cannot be differentiated")
+    in_x, in_v = torch.autograd.grad(value, (point, dual), allow_unused=True)
+    that(in_v is not None, f"the derivative of {subject.label} does not depend on the direction it is asked for")
+    assert in_v is not None
+    w = normal(operator.range, seed=4)
+    expected = dot(operator.vjp(x, w), h)
+    at_most(
+        abs(dot(in_v, w) - expected) / (size_of(in_v) * size_of(w) or 1.0),
+        1e-10,
+        f"the derivative of {subject.label}.vjp in its direction",
+    )
+    if in_x is None:
+        return
+    move = images_for(operator, seed=5)
+
+    def along(t: float) -> float:
+        return dot(operator.vjp(x + t * move, v), h)
+
+    at_most(
+        central_difference_error(along, dot(in_x, move), scale=size_of(in_x) * size_of(move)),
+        1e-5,
+        f"the second derivative of {subject.label} against central differences",
+    )
+
+
+@check(since="0.2")
+def follows_the_shape_of_images(subject: Subject) -> None:
+    """`for_shape` gives the operator itself, one of that domain, or `ShapeError`; `calibrated` keeps the spaces."""
+    operator = subject.build()
+    x = images_for(operator)
+    at_most(
+        relative(operator.for_shape(operator.domain.shape)(x), operator(x)),
+        EXACT,
+        f"{subject.label}.for_shape of its own shape must be itself",
+    )
+    again = operator.calibrated(operator(x).detach())
+    that(
+        again.domain.shape == operator.domain.shape and again.range.shape == operator.range.shape,
+        f"{subject.label}.calibrated must keep {operator.domain.shape} → {operator.range.shape}",
+    )
+    *front, rows, columns = operator.domain.shape if len(operator.domain.shape) > 1 else (1, *operator.domain.shape)
+    shape = (*front, 2 * rows, 3 * columns)[-len(operator.domain.shape) :]
+    try:
+        other = operator.for_shape(shape)
+    except WellposedError:
+        return
+    that(other.domain.shape == shape, f"{subject.label}.for_shape({shape}) is for images {other.domain.shape}")
+    image = images_for(other)
+    that(bool(torch.isfinite(other(image)).all()), f"{subject.label}.for_shape({shape}) gives values not finite")
+    if isinstance(other, LinearOperator):
+        assert_adjoint(other, other.adjoint, image, normal(other.range, seed=1), EXACT, f"{subject.label}.for_shape")
 
 
 @check()
@@ -177,6 +288,11 @@ CHECKS = (
     refuses_what_is_not_in_its_domain,
     leaves_inputs_unchanged,
     is_deterministic,
+    draws_no_global_random_numbers,
+    takes_batches_of_every_size,
+    computes_the_same_under_a_tape,
+    derivative_can_be_differentiated,
+    follows_the_shape_of_images,
     treats_samples_independently,
     takes_strided_input,
     stays_finite,

@@ -15,7 +15,7 @@ from ..registry import registry
 from ..regularizer import Regularizer, Zero
 from ..solver import Solver
 from .doubles import DenseOperator, QuadraticFidelity, QuadraticRegularizer, SaturatingOperator
-from .measure import bump, generator
+from .measure import generator, lopsided
 from .promise import NotPromised
 
 _SHAPE = (1, 4, 4)
@@ -70,7 +70,7 @@ def image_problem(solver: Solver, batch: int = 3) -> tuple[Operator, Tensor]:
     """
     reasons: list[str] = []
     for operator in _operators():
-        y = operator(bump(operator.domain, batch)).detach()
+        y = operator(lopsided(operator.domain, batch)).detach()
         try:
             with torch.no_grad():
                 solver(y, operator)

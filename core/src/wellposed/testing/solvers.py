@@ -10,16 +10,19 @@ from ..errors import CompositionError, ShapeError, WellposedError
 from ..operator import Operator
 from ..solution import Verdict
 from ..solver import Solver
+from ..space import inner, norm
 from .doubles import PeriodicBlur
 from .equivariance import assert_equivariances
+from .global_state import watched
 from .measure import (
     at_most,
-    bump,
     each_sample_alone,
     generator,
+    lopsided,
     normal,
     relative,
     same_tensor,
+    single,
     that,
     twice_the_same,
     unchanged,
@@ -45,6 +48,81 @@ def reconstructs_images(subject: Subject) -> None:
     that(tuple(x.shape) == expected, f"{subject.label} must give images {expected}; it gives {tuple(x.shape)}")
     that(x.dtype.to_real() == torch.float64, f"{subject.label} turns {y.dtype} measurements into {x.dtype} images")
     that(bool(torch.isfinite(x).all()), f"{subject.label} gives images that are not finite")
+
+
+@check(since="0.2")
+def images_truly(subject: Subject) -> None:
+    """What is not learned gives smooth images back at their scale and place, and explains the measurement.
+
+    A solver whose images follow a prior of their own says so by a class attribute `follows_prior = True`.
+    """
+    solver, operator, y = solvable(subject)
+    if any(True for _ in solver.parameters()) or getattr(solver, "follows_prior", False):
+        raise NotPromised("its images depend on what was learned")
+    truth = lopsided(operator.domain)
+    x = solver(y, operator).detach()
+    error = norm(x - truth) / norm(truth)
+    at_most(float(error.max()), 0.5, f"‖x − truth‖/‖truth‖ of {subject.label} for measurements without noise")
+    at_most(float((norm(operator(x) - y) / norm(y)).max()), 0.45, f"‖A x − y‖/‖y‖ of {subject.label} without noise")
+    factor = inner(x, truth) / inner(x, x)
+    at_most(float((factor - 1).abs().max()), 0.2, f"the best factor for images of {subject.label}, less 1")
+
+
+@check(since="0.2")
+def works_in_float32(subject: Subject) -> None:
+    """In float32 it gives float32 images, near those in float64."""
+    solver, operator, y = solvable(subject)
+    rough = subject.build(torch.float32).eval()
+    rough.load_state_dict(solver.state_dict())
+    try:
+        with torch.no_grad():
+            x = rough(single(y), operator.to(torch.float32))
+    finally:
+        operator.to(torch.float64)
+    that(x.dtype.to_real() == torch.float32, f"{subject.label} turns float32 measurements into {x.dtype} images")
+    at_most(relative(x, solver(y, operator).detach()), 1e-2, f"{subject.label} in float32 against float64")
+
+
+@check(since="0.2")
+def measurements_of_nothing_are_solved(subject: Subject) -> None:
+    """A zero measurement, alone or beside others, has a finite image and a good verdict."""
+    solver, operator, y = solvable(subject)
+    y = y.clone()
+    y[1] = 0
+    solution = solver.solve(solver.pose(y, operator))
+    that(bool(torch.isfinite(solution.x).all()), f"{subject.label} gives images that are not finite for zero data")
+    bad = [v.name for v in solution.verdict if not v.ok and v is not Verdict.ITERATION_LIMIT]
+    that(not bad, f"{subject.label} fails on a measurement that is zero: {', '.join(bad)}")
+
+
+@check(since="0.2")
+def solving_changes_nothing(subject: Subject) -> None:
+    """In evaluation mode neither weights, nor buffers, nor anything of the process changes."""
+    solver, operator, y = solvable(subject)
+    before = {name: t.clone() for name, t in solver.state_dict().items()}
+    with watched(f"solving with {subject.label}"), torch.no_grad():
+        solver(y, operator)
+        solver.solve(solver.pose(y, operator))
+    for name, tensor in solver.state_dict().items():
+        that(same_tensor(tensor, before[name]), f"{name} of {subject.label} changes when it solves")
+
+
+@check(since="0.2")
+def certified_bounds_hold(subject: Subject) -> None:
+    """Where an accuracy is certified, the image lies that near to one that is certified a thousand times as near."""
+    solver, operator, y = solvable(subject)
+    found = []
+    for accuracy in (1e-2, 1e-5):
+        try:
+            found.append(solver.solve(solver.pose(y, operator), accuracy=accuracy))
+        except CompositionError as refusal:
+            raise NotPromised(f"it certifies no accuracy here: {refusal}") from refusal
+    rough, fine = found
+    if rough.bound is None or fine.bound is None:
+        raise NotPromised("it gives no bound")
+    apart = norm(rough.x - fine.x)
+    excess = float((apart - rough.bound - fine.bound).max())
+    at_most(excess, 1e-12, f"the distance of two images of {subject.label} above the sum of their bounds")
 
 
 @check()
@@ -155,7 +233,7 @@ def overfits_one_sample(subject: Subject) -> None:
     solver, operator, y = solvable(subject)
     if not any(p.requires_grad for p in solver.parameters()):
         raise NotPromised("it is not learned")
-    truth, y = bump(operator.domain)[:1], y[:1]
+    truth, y = lopsided(operator.domain)[:1], y[:1]
     with torch.no_grad():
         right = relative(solver.train()(y, operator), truth) < 0.1
         targets = [_with_other_weights(subject)(y, operator), 0.5 * truth] if right else [truth]
@@ -230,6 +308,11 @@ def _real(image: Tensor) -> Tensor:
 
 CHECKS = (
     reconstructs_images,
+    images_truly,
+    works_in_float32,
+    measurements_of_nothing_are_solved,
+    solving_changes_nothing,
+    certified_bounds_hold,
     has_no_hidden_state,
     treats_samples_independently,
     gives_verdicts,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from wellposed import InputError, Regularizer
+from wellposed.interface import KnownValue
 from wellposed.space import per_sample
 
 from ..magnitude import inside_unit_ball, magnitude, per_image, squared_magnitude
@@ -21,6 +22,10 @@ class Huber(Regularizer):
     capabilities = frozenset({"value", "grad", "prox", "split"})
     convex = True
     invariances = frozenset({"translation", "c4", "d4"})
+
+    @classmethod
+    def known_values(cls) -> tuple[KnownValue, ...]:
+        return (KnownValue(([[[[0.1, -2.0]]]],), [0.01 + 1.75], {"delta": 0.5}),)
 
     def __init__(self, delta: float) -> None:
         super().__init__()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from wellposed.interface import KnownValue
+
 from .group_norm import GroupNorm
 
 
@@ -14,6 +16,10 @@ class L1Norm(GroupNorm):
 
     source = "Donoho 1995, De-noising by soft-thresholding; Parikh and Boyd 2014, section 6.5.2"
     invariances = frozenset({"translation", "c4", "d4"})
+
+    @classmethod
+    def known_values(cls) -> tuple[KnownValue, ...]:
+        return (KnownValue(([[[1.0, -2.0], [0.0, 3.0]]],), [6.0]), KnownValue(([[[3 + 4j]]],), [5.0]))
 
     def __init__(self) -> None:
         super().__init__(axes=())

@@ -7,6 +7,7 @@ from typing import Literal
 from torch import Tensor
 
 from wellposed import Regularizer
+from wellposed.interface import KnownValue
 from wellposed.regularizer import Term
 from wellposed.space import per_sample
 
@@ -24,6 +25,10 @@ class Tikhonov(Regularizer):
     source = "Tikhonov and Arsenin 1977, Solutions of Ill-Posed Problems, chapter II"
     capabilities = frozenset({"value", "grad", "prox", "split"})
     convex = True
+
+    @classmethod
+    def known_values(cls) -> tuple[KnownValue, ...]:
+        return (KnownValue(([[[[1.0, -2.0], [0.0, 3.0]]]],), [7.0]),)
 
     def __init__(self, operator: Literal["identity", "gradient"] = "identity") -> None:
         super().__init__()

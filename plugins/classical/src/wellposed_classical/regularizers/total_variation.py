@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from wellposed import InputError, Regularizer
+from wellposed.interface import KnownValue
 from wellposed.regularizer import Term
 
 from ..differences import Differences
@@ -44,6 +45,10 @@ class TotalVariation(Regularizer):
     capabilities = frozenset({"value", "prox", "split"})
     convex = True
     prox_accuracy = "certified"
+
+    @classmethod
+    def known_values(cls) -> tuple[KnownValue, ...]:
+        return (KnownValue(([[[[0.0, 3.0], [4.0, 0.0]]]],), [5.0 + 3.0 + 4.0]),)
 
     def __init__(
         self,

@@ -71,8 +71,12 @@ class Anderson(Acceleration):
         """
         used = torch.arange(self.memory, device=f.device)[None] < fill[:, None]
         df = torch.where(used[..., None], df, 0.0).double()
+        # In the unit of the largest difference: squares of what rounding leaves of a solution underflow.
+        unit = df.abs().amax((1, 2), keepdim=True)
+        unit = torch.where(unit > 0, unit, 1.0)
+        df = df / unit
         gram = torch.einsum("bmn,bkn->bmk", df, df)
-        right = torch.einsum("bmn,bn->bm", df, f.double())
+        right = torch.einsum("bmn,bn->bm", df, f.double() / unit[:, :, 0])
         scale = torch.diagonal(gram, dim1=1, dim2=2).sum(1) / fill.clamp_min(1)
         scale = torch.where(scale > 0, scale, 1.0)[:, None]
         # Empty slots get the scale of the others, or the cut of the pseudo-inverse would depend on the problem's unit.

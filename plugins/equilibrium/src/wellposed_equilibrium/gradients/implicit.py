@@ -36,6 +36,7 @@ class Implicit(Gradient):
 
     source = "Bai, Kolter and Koltun 2019, Deep equilibrium models, theorem 1"
     requires_stationary = True
+    exact = True
 
     def __init__(
         self, tolerance: float = 1e-6, iterations: int = 200, acceleration: Acceleration | None = None

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+import torch
+from torch import Tensor
+
 from wellposed import Gradient, Iteration, Problem, State
 
 S = TypeVar("S", bound=State)
@@ -20,6 +23,9 @@ class JacobianFree(Gradient):
 
     source = "Fung et al. 2022, JFB: Jacobian-free backpropagation for implicit networks"
     requires_stationary = True
+
+    def resolvent(self, eigenvalue: Tensor) -> Tensor:
+        return torch.ones_like(eigenvalue)
 
     def attach(self, problem: Problem, iteration: Iteration, state: S) -> S:
         return iteration.step(problem, state.detach())

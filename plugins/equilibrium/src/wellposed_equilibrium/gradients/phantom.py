@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+import torch
+from torch import Tensor
+
 from wellposed import Gradient, InputError, Iteration, Problem, State
 
 S = TypeVar("S", bound=State)
@@ -26,6 +29,11 @@ class Phantom(Gradient):
         if steps < 1 or not 0 < damping <= 1:
             raise InputError(f"phantom gradients need steps ≥ 1 and damping in (0, 1]; got {steps} and {damping}")
         self.steps, self.damping = steps, damping
+
+    def resolvent(self, eigenvalue: Tensor) -> Tensor:
+        """`τ Σ (1 − τ + τλ)^i` over `steps` terms."""
+        damped = 1 - self.damping + self.damping * eigenvalue
+        return self.damping * torch.stack([damped**i for i in range(self.steps)]).sum(0)
 
     def attach(self, problem: Problem, iteration: Iteration, state: S) -> S:
         state = state.detach()

@@ -37,6 +37,7 @@ class DiffPir(Iterative):
     Source: Zhu et al. 2023; `prior_std`: Song et al. 2023 (pseudoinverse-guided diffusion models).
     """
 
+    follows_prior = True
     source = "Zhu et al. 2023, arXiv:2305.08995, algorithm 1; Song, Vahdat, Mardani & Kautz 2023, section 3.2 (r_t)"
 
     def __init__(

@@ -127,7 +127,8 @@ class Bound(Course[Tensor]):
     def groups(self) -> list[list[nn.Parameter]]:
         mean = [*self.model.encoder.parameters(), *self.model.mean_decoder.parameters()]
         known = {id(p) for p in mean}
-        return [mean, [p for p in self.model.parameters() if id(p) not in known]]
+        rest = [p for p in self.model.parameters() if id(p) not in known]
+        return [[p for p in group if p.requires_grad] for group in (mean, rest)]
 
     def rates(self, step: int) -> list[float]:
         rate = self.cosine.of_step(step)

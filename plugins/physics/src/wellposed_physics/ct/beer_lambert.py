@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 from wellposed.errors import InputError
+from wellposed.interface import KnownValue
 from wellposed.operator import LinearOperator, Operator
 
 
@@ -29,6 +31,11 @@ class BeerLambert(Operator):
     """
 
     source = "Kak and Slaney, Principles of Computerized Tomographic Imaging, 1988, section 4.1"
+
+    @classmethod
+    def known_values(cls) -> tuple[KnownValue, ...]:
+        rows = {"use": "matrix", "domain_shape": [2], "range_shape": [1], "matrix": [[1.0, 2.0]]}
+        return (KnownValue(([[1.0, 2.0]],), [[0.5**5]], {"operator": rows, "mu": math.log(2)}),)
 
     def __init__(self, operator: LinearOperator, mu: float = 1.0) -> None:
         if not mu > 0:

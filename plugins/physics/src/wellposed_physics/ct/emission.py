@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from wellposed.errors import InputError
+from wellposed.interface import KnownValue
 from wellposed.operator import LinearOperator, Operator
 from wellposed.pattern import Pattern
 
@@ -33,6 +34,11 @@ class Emission(Operator):
     """
 
     source = "Shepp and Vardi, Maximum likelihood reconstruction for emission tomography, IEEE TMI 1, 1982"
+
+    @classmethod
+    def known_values(cls) -> tuple[KnownValue, ...]:
+        rows = {"use": "matrix", "domain_shape": [2], "range_shape": [1], "matrix": [[1.0, 2.0]]}
+        return (KnownValue(([[1.0, 2.0]],), [[3.0]], {"operator": rows, "attenuation": 0.5, "background": 0.5}),)
 
     def __init__(
         self,

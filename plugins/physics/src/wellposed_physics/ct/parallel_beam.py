@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from wellposed.errors import InputError
+from wellposed.interface import KnownValue
 
 from .angles import AngleUnit, view_angles, view_cells
 from .backprojection import interpolating_backprojection
@@ -63,6 +64,12 @@ class ParallelBeam(Tomography):
     """
 
     source = "Joseph, An improved algorithm for reprojecting rays through pixel images, IEEE TMI 1, 1982"
+
+    @classmethod
+    def known_values(cls) -> tuple[KnownValue, ...]:
+        # The sums of the columns, and of the rows from below.
+        views = {"shape": [2, 2], "angles": [0.0, 90.0], "unit": "degree", "bins": 2}
+        return (KnownValue(([[[[1.0, 2.0], [3.0, 4.0]]]],), [[[[4.0, 6.0], [7.0, 3.0]]]], views),)
 
     def __init__(
         self,

@@ -20,6 +20,9 @@ _VIEW_AXIS = -2
 class Tomography(LinearOperator):
     """Line integrals `(B, C, rows, columns) → (B, C, views, bins)` of a scan geometry."""
 
+    #: `pinv` is filtered backprojection, which is no least-squares solution.
+    direct_inversion = True
+
     def __init__(self, geometry: Geometry, channels: int, engine: EngineName, memory_limit: float) -> None:
         if channels < 1:
             raise InputError(f"an image needs at least one channel; channels={channels} was given")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
 from wellposed.errors import InputError
 from wellposed.fidelity import Fidelity
+from wellposed.interface import KnownValue
 from wellposed.pattern import Pattern
 from wellposed.space import per_sample
 
@@ -28,6 +31,10 @@ class KullbackLeibler(Fidelity):
 
     smooth_everywhere = False
     source = "Shepp & Vardi 1982 (likelihood); prox: Combettes & Pesquet 2011, table of proximity operators"
+
+    @classmethod
+    def known_values(cls) -> tuple[KnownValue, ...]:
+        return (KnownValue(([[2.0]], [[1.0]]), [1 - math.log(2)]), KnownValue(([[1.5]], [[0.0]]), [6.0], {"gain": 4.0}))
 
     @classmethod
     def examples(cls) -> tuple[dict, ...]:

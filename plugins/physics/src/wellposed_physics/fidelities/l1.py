@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from wellposed.fidelity import Fidelity
+from wellposed.interface import KnownValue
 from wellposed.pattern import Pattern
 from wellposed.space import inner, per_sample
 
@@ -22,6 +23,10 @@ class L1(Fidelity):
     """
 
     source = "Nikolova 2004, J. Math. Imaging Vis. 20:99"
+
+    @classmethod
+    def known_values(cls) -> tuple[KnownValue, ...]:
+        return (KnownValue(([[1.0, 2.0]], [[0.0, 4.0]]), [3.0]), KnownValue(([[3 + 0j]], [[4j]]), [5.0]))
 
     @classmethod
     def examples(cls) -> tuple[dict, ...]:

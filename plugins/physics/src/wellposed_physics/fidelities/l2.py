@@ -6,6 +6,7 @@ import copy
 
 from torch import Tensor
 
+from wellposed.interface import KnownValue
 from wellposed.pattern import Pattern
 
 from .per_bin import PerBin
@@ -22,6 +23,10 @@ class L2(Quadratic):
     """
 
     source = "Gauss 1809; closed forms: Bauschke & Combettes 2017, Convex Analysis, ch. 24"
+
+    @classmethod
+    def known_values(cls) -> tuple[KnownValue, ...]:
+        return (KnownValue(([[1.0, 2.0]], [[0.0, 4.0]]), [2.5]), KnownValue(([[1j]], [[2 + 0j]]), [2.5]))
 
     @classmethod
     def examples(cls) -> tuple[dict, ...]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
 from wellposed.errors import CapabilityMissing, InputError
 from wellposed.fidelity import Fidelity
+from wellposed.interface import KnownValue
 from wellposed.space import per_sample
 
 #: Newton's steps that bring every argument to rounding (tests: 17 decades of counts, ±50 in the exponent).
@@ -28,6 +31,10 @@ class Transmission(Fidelity):
 
     smooth_everywhere = False
     source = "Lange & Carson 1984, J. Comput. Assist. Tomogr. 8:306, the transmission likelihood"
+
+    @classmethod
+    def known_values(cls) -> tuple[KnownValue, ...]:
+        return (KnownValue(([[1.0]], [[0.0]]), [10 / math.e], {"photons": 10.0}),)
 
     @classmethod
     def examples(cls) -> tuple[dict, ...]:

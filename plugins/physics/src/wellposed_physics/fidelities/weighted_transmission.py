@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from wellposed.interface import KnownValue
+
 from .quadratic import Quadratic
 from .transmission import check_line_integrals, check_photons
 
@@ -20,6 +22,10 @@ class WeightedTransmission(Quadratic):
     """
 
     source = "Sauer & Bouman 1993, IEEE Trans. Signal Process. 41(2):534, the quadratic approximation"
+
+    @classmethod
+    def known_values(cls) -> tuple[KnownValue, ...]:
+        return (KnownValue(([[1.0]], [[0.0]]), [5.0], {"photons": 10.0}),)
 
     @classmethod
     def examples(cls) -> tuple[dict, ...]:

@@ -8,9 +8,13 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from wellposed.errors import InputError
+from wellposed.interface import KnownValue
 from wellposed.metric import Metric
 
 from .checks import check_pair, data_ranges, energy, magnitudes, mean_square
+
+#: An image that is wrong by 1 in one of four pixels, and the truth.
+_ONE_OFF = ([[[[1.0, 2.0], [3.0, 4.0]]]], [[[[0.0, 2.0], [3.0, 4.0]]]])
 
 
 class RelativeL2(Metric):
@@ -22,6 +26,10 @@ class RelativeL2(Metric):
 
     source = "the relative error in the ℓ² norm"
     better = "lower"
+
+    @classmethod
+    def known_values(cls) -> tuple[KnownValue, ...]:
+        return (KnownValue(_ONE_OFF, [29**-0.5]),)
 
     def __call__(self, x: Tensor, truth: Tensor) -> Tensor:
         return _relative_energy(x, truth, self).sqrt()
@@ -35,6 +43,10 @@ class NMSE(Metric):
 
     source = "Zbontar et al. 2018, fastMRI, arXiv:1811.08839 (NMSE)"
     better = "lower"
+
+    @classmethod
+    def known_values(cls) -> tuple[KnownValue, ...]:
+        return (KnownValue(_ONE_OFF, [1 / 29]),)
 
     def __call__(self, x: Tensor, truth: Tensor) -> Tensor:
         return _relative_energy(x, truth, self)
@@ -50,6 +62,10 @@ class NMSEdB(Metric):
     source = "Chen, Liu, Wang & Yin 2018, arXiv:1808.10038, section 4 (NMSE in dB)"
     better = "lower"
     unit = "dB"
+
+    @classmethod
+    def known_values(cls) -> tuple[KnownValue, ...]:
+        return (KnownValue(_ONE_OFF, [-10 * math.log10(29)]),)
 
     def __call__(self, x: Tensor, truth: Tensor) -> Tensor:
         return 10 * _relative_energy(x, truth, self).log10()
@@ -70,6 +86,10 @@ class NRMSE(Metric):
 
     source = "the root mean square error over the range of the truth (scikit-image: normalization='min-max')"
     better = "lower"
+
+    @classmethod
+    def known_values(cls) -> tuple[KnownValue, ...]:
+        return (KnownValue(_ONE_OFF, [0.5 / 4]),)
 
     def __call__(self, x: Tensor, truth: Tensor) -> Tensor:
         check_pair(x, truth, self)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from wellposed.errors import InputError
+from wellposed.interface import KnownValue
 from wellposed.metric import Metric
 
 from .checks import check_pair, magnitudes
@@ -31,6 +32,12 @@ class Matthews(Metric):
     @classmethod
     def examples(cls) -> tuple[dict, ...]:
         return ({}, {"threshold": 0.5})
+
+    @classmethod
+    def known_values(cls) -> tuple[KnownValue, ...]:
+        # One true and one false hit, two true rejections.
+        x, truth = [[[[0.9, 0.2], [0.7, 0.1]]]], [[[[1.0, 0.0], [0.0, 0.0]]]]
+        return (KnownValue((x, truth), [2 / 12**0.5], {"threshold": 0.5}), KnownValue((x, truth), [2 / 12**0.5]))
 
     def __init__(self, threshold: Literal["otsu"] | float = "otsu") -> None:
         if isinstance(threshold, str) and threshold != "otsu":

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
+from wellposed.interface import KnownValue
 from wellposed.metric import Metric
 
 from .checks import check_data_range, check_pair, data_ranges, magnitudes, mean_square
@@ -22,6 +25,14 @@ class PSNR(Metric):
     source = "Huynh-Thu & Ghanbari 2008, Electron. Lett. 44:800"
     better = "higher"
     unit = "dB"
+
+    @classmethod
+    def known_values(cls) -> tuple[KnownValue, ...]:
+        x, truth = [[[[1.0, 2.0], [3.0, 4.0]]]], [[[[0.0, 2.0], [3.0, 4.0]]]]
+        return (
+            KnownValue((x, truth), [10 * math.log10(4**2 / 0.25)]),
+            KnownValue((x, truth), [10 * math.log10(1 / 0.25)], {"data_range": 1.0}),
+        )
 
     def __init__(self, data_range: float | None = None) -> None:
         check_data_range(data_range, self)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from wellposed.errors import InputError
+from wellposed.interface import KnownValue
 from wellposed.metric import Metric
 
 from .checks import check_data_range, check_pair, data_ranges, magnitudes
@@ -37,6 +38,21 @@ class SSIM(Metric):
     @classmethod
     def examples(cls) -> tuple[dict, ...]:
         return ({}, {"data_range": 1.0, "window": "uniform"})
+
+    @classmethod
+    def known_values(cls) -> tuple[KnownValue, ...]:
+        # Constant images have luminance alone; of a single uniform window the moments are those of its pixels.
+        c1, c2 = 0.01**2, 0.03**2
+        ones = torch.ones(1, 1, 12, 12, dtype=torch.float64)
+        x, t = torch.linspace(0, 1, 49, dtype=torch.float64), torch.linspace(-1, 1, 49, dtype=torch.float64).square()
+        cov = torch.cov(torch.stack([x, t]))
+        luminance = (2 * x.mean() * t.mean() + c1) / (x.mean() ** 2 + t.mean() ** 2 + c1)
+        structure = (2 * cov[0, 1] + c2) / (cov[0, 0] + cov[1, 1] + c2)
+        window = (x.reshape(1, 1, 7, 7), t.reshape(1, 1, 7, 7))
+        return (
+            KnownValue((0.5 * ones, ones), [(1 + c1) / (1.25 + c1)], {"data_range": 1.0}),
+            KnownValue(window, [float(luminance * structure)], {"data_range": 1.0, "window": "uniform"}),
+        )
 
     def __init__(
         self,

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from wellposed.errors import InputError
+from wellposed.interface import KnownValue
 from wellposed.pattern import Pattern
 
 from ..operators.arguments import image_size
@@ -29,6 +30,13 @@ class Birdcage(Pattern):
     @classmethod
     def examples(cls) -> tuple[dict, ...]:
         return ({"coils": 4}, {"coils": 8, "distance": 1.8})
+
+    @classmethod
+    def known_values(cls) -> tuple[KnownValue, ...]:
+        # At z = ±1/2 wires at ±2 have the fields 4/3 and 4/5.
+        size = math.hypot(4 / 3, 4 / 5)
+        near, far = 4 / 3 / size, 4 / 5 / size
+        return (KnownValue(((1, 2),), [[[far + 0j, near]], [[near + 0j, far]]], {"coils": 2, "distance": 2.0}),)
 
     def __init__(self, coils: int, distance: float = 1.5) -> None:
         if coils < 1:

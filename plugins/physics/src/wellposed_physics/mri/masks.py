@@ -18,6 +18,9 @@ class FullMask(Pattern):
 
     source = "Nyquist sampling"
 
+    def total(self, shape: tuple[int, ...]) -> float | None:
+        return float(math.prod(image_size(shape, self)))
+
     def __call__(self, shape: tuple[int, ...]) -> Tensor:
         return torch.ones(image_size(shape, self), dtype=torch.bool)
 
@@ -59,6 +62,10 @@ class CartesianMask(Pattern):
         self.acceleration, self.center_fraction, self.axis = acceleration, center_fraction, axis
         self.density, self.seed = _density(density, self), seed
 
+    def total(self, shape: tuple[int, ...]) -> float:
+        size = image_size(shape, self)
+        return float(max(round(size[self.axis] / self.acceleration), 1) * size[1 - self.axis])
+
     def __call__(self, shape: tuple[int, ...]) -> Tensor:
         size = image_size(shape, self)
         lines = size[self.axis]
@@ -94,6 +101,9 @@ class RandomMask(Pattern):
         check_fraction(ratio, "ratio", self)
         self.ratio, self.calibration = ratio, check_calibration(calibration, self)
         self.density, self.seed = _density(density, self), seed
+
+    def total(self, shape: tuple[int, ...]) -> float | None:
+        return float(point_count(self.ratio, image_size(shape, self)))
 
     def __call__(self, shape: tuple[int, ...]) -> Tensor:
         size = image_size(shape, self)
@@ -131,6 +141,9 @@ class RadialMask(Pattern):
         if ratio is not None:
             check_fraction(ratio, "ratio", self)
         self.lines, self.ratio = lines, ratio
+
+    def total(self, shape: tuple[int, ...]) -> float | None:
+        return None if self.ratio is None else float(point_count(self.ratio, image_size(shape, self)))
 
     def __call__(self, shape: tuple[int, ...]) -> Tensor:
         size = image_size(shape, self)

@@ -39,6 +39,9 @@ class PoissonDiscMask(Pattern):
         self.ratio, self.growth, self.seed = ratio, growth, seed
         self.calibration = check_calibration(calibration, self)
 
+    def total(self, shape: tuple[int, ...]) -> float:
+        return float(point_count(self.ratio, image_size(shape, self)))
+
     def __call__(self, shape: tuple[int, ...]) -> Tensor:
         size = image_size(shape, self)
         square = central_square(size, self.calibration).numpy()

@@ -37,6 +37,7 @@ class GaussianNoise(Noise):
         if relative_to not in ("one", "mean-abs"):
             raise InputError(f"relative_to is 'one' or 'mean-abs'; {relative_to!r} was given")
         self.sigma, self.relative_to = float(sigma), relative_to
+        self.known_scale = relative_to == "one" and self.sigma > 0
 
     def forward(self, v: Tensor, generator: torch.Generator) -> Tensor:
         noise = normal(v, generator)
@@ -50,7 +51,7 @@ class GaussianNoise(Noise):
         Without the factor `1/σ²` where it is not known in advance: noise relative to the data, or none.
         The weight of the regularizer is then in units of the noise variance.
         """
-        return L2(1.0 / self.sigma**2 if self.relative_to == "one" and self.sigma > 0 else 1.0)
+        return L2(1.0 / self.sigma**2 if self.known_scale else 1.0)
 
     def extra_repr(self) -> str:
         return f"sigma={self.sigma:g}, relative_to={self.relative_to!r}"

@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from wellposed.interface import KnownValue
 from wellposed.pattern import Pattern
 from wellposed.space import Space
 from wellposed.structure import Structure
@@ -32,6 +33,15 @@ class Convolution(BufferedOperator):
     """
 
     source = "Hansen, Nagy, O'Leary 2006, Deblurring Images, chapters 3-4"
+
+    @classmethod
+    def known_values(cls) -> tuple[KnownValue, ...]:
+        # A spike becomes the kernel, its rows and columns not exchanged.
+        spike = [[[[0.0] * 5, [0.0] * 5, [0.0, 0.0, 1.0, 0.0, 0.0], [0.0] * 5, [0.0] * 5]]]
+        kernel = {"use": "motion-kernel", "length": 3.0}
+        line = [1 / 24, 7 / 24, 1 / 3, 7 / 24, 1 / 24]
+        rows = [[0.0] * 5, [0.0] * 5, line, [0.0] * 5, [0.0] * 5]
+        return (KnownValue((spike,), [[rows]], {"shape": [5, 5], "kernel": kernel}, tolerance=1e-3),)
 
     @classmethod
     def examples(cls) -> tuple[dict, ...]:

@@ -75,6 +75,9 @@ class PixelMask(Pattern):
         check_fraction(ratio, "ratio", self)
         self.ratio, self.seed = ratio, seed
 
+    def total(self, shape: tuple[int, ...]) -> float | None:
+        return float(max(round(self.ratio * math.prod(shape)), 1))
+
     def __call__(self, shape: tuple[int, ...]) -> Tensor:
         count = max(round(self.ratio * math.prod(shape)), 1)
         mask = torch.zeros(math.prod(shape), dtype=torch.bool)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from wellposed.errors import InputError
+from wellposed.interface import KnownValue
 from wellposed.pattern import Pattern
 
 from .arguments import check_positive, generator
@@ -25,11 +26,21 @@ class GaussianKernel(Pattern):
     def examples(cls) -> tuple[dict, ...]:
         return ({"sigma": 1.0}, {"sigma": 1.5, "size": 7})
 
+    @classmethod
+    def known_values(cls) -> tuple[KnownValue, ...]:
+        side = math.exp(-0.5)
+        profile = [side, 1.0, side]
+        square = [[a * b / (1 + 2 * side) ** 2 for a in profile] for b in profile]
+        return (KnownValue(((8, 8),), square, {"sigma": 1.0, "size": 3}),)
+
     def __init__(self, sigma: float, size: int | None = None) -> None:
         check_positive(sigma, "sigma", self)
         if size is not None and (size < 1 or size % 2 == 0):
             raise InputError(f"GaussianKernel needs an odd size, so that it has a middle; {size} was given")
         self.sigma, self.size = sigma, size or 2 * math.ceil(4 * sigma) + 1
+
+    def total(self, shape: tuple[int, ...]) -> float | None:
+        return 1.0
 
     def __call__(self, shape: tuple[int, ...] = ()) -> Tensor:
         position = torch.arange(self.size, dtype=torch.float64) - self.size // 2
@@ -47,9 +58,20 @@ class DiskKernel(Pattern):
     def examples(cls) -> tuple[dict, ...]:
         return ({"radius": 2.5},)
 
+    @classmethod
+    def known_values(cls) -> tuple[KnownValue, ...]:
+        # Shares of the unit disk: a segment beyond both half-lines in the corners, the whole pixel in the middle.
+        corner = math.asin(0.75**0.5) / 2 - math.asin(0.5) / 2 + 0.25 - 0.5 * 0.75**0.5
+        side = (math.pi - 1 - 4 * corner) / 4
+        areas = [[corner, side, corner], [side, 1.0, side], [corner, side, corner]]
+        return (KnownValue(((8, 8),), [[a / math.pi for a in row] for row in areas], {"radius": 1.0}, tolerance=2e-3),)
+
     def __init__(self, radius: float) -> None:
         check_positive(radius, "radius", self)
         self.radius = radius
+
+    def total(self, shape: tuple[int, ...]) -> float | None:
+        return 1.0
 
     def __call__(self, shape: tuple[int, ...] = ()) -> Tensor:
         reach = math.ceil(self.radius - 0.5)
@@ -75,10 +97,20 @@ class MotionKernel(Pattern):
     def examples(cls) -> tuple[dict, ...]:
         return ({"length": 5.0, "angle": 30.0},)
 
+    @classmethod
+    def known_values(cls) -> tuple[KnownValue, ...]:
+        # A line of length 3 along the rows, each of its points shared among its neighbours by distance.
+        line = [1 / 24, 7 / 24, 1 / 3, 7 / 24, 1 / 24]
+        nothing = [[0.0] * 5] * 2
+        return (KnownValue(((8, 8),), [*nothing, line, *nothing], {"length": 3.0}, tolerance=1e-3),)
+
     def __init__(self, length: float, angle: float = 0.0) -> None:
         if length < 0:
             raise InputError(f"MotionKernel needs length ≥ 0; {length} was given")
         self.length, self.angle = length, angle
+
+    def total(self, shape: tuple[int, ...]) -> float | None:
+        return 1.0
 
     def __call__(self, shape: tuple[int, ...] = ()) -> Tensor:
         steps = 16 * math.ceil(self.length) + 1
@@ -104,6 +136,9 @@ class CameraShakeKernel(Pattern):
         check_positive(length, "length", self)
         check_positive(smoothness, "smoothness", self)
         self.length, self.smoothness, self.seed = length, smoothness, seed
+
+    def total(self, shape: tuple[int, ...]) -> float | None:
+        return 1.0
 
     def __call__(self, shape: tuple[int, ...] = ()) -> Tensor:
         steps = 32 * math.ceil(self.length) + 1

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from wellposed.errors import InputError, ShapeError
+from wellposed.interface import KnownValue
 from wellposed.pattern import Pattern
 from wellposed.space import Space
 from wellposed.structure import Structure
@@ -33,6 +34,11 @@ class Matrix(BufferedOperator):
     """
 
     source = "Golub and Van Loan 2013, Matrix Computations, section 5.5 (least squares by singular values)"
+
+    @classmethod
+    def known_values(cls) -> tuple[KnownValue, ...]:
+        rows = {"domain_shape": [2], "range_shape": [2], "matrix": [[1.0, 2.0], [0.0, 3.0]]}
+        return (KnownValue(([[1.0, 10.0]],), [[21.0, 30.0]], rows),)
 
     @classmethod
     def examples(cls) -> tuple[dict, ...]:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from wellposed.errors import ShapeError
+from wellposed.interface import KnownValue
 from wellposed.pattern import Pattern
 
 
@@ -17,6 +18,11 @@ class GaussianColumns(Pattern):
     """
 
     source = "Chen, Liu, Wang & Yin 2018, arXiv:1808.10038, section 4.1"
+
+    @classmethod
+    def known_values(cls) -> tuple[KnownValue, ...]:
+        entries = torch.randn((3, 2), generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+        return (KnownValue(((3, 2),), entries / entries.square().sum(0).sqrt(), {"seed": 1}),)
 
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from wellposed.interface import KnownValue
 from wellposed.metric import Metric
 
 
@@ -16,6 +17,13 @@ class MeanSquaredError(Metric):
 
     source = "Adler & Öktem 2018, IEEE TMI 37:1322, section III (the training loss)"
     better = "lower"
+
+    @classmethod
+    def known_values(cls) -> tuple[KnownValue, ...]:
+        return (
+            KnownValue(([[[[1.0, 2.0], [3.0, 4.0]]]], [[[[0.0, 2.0], [3.0, 4.0]]]]), [0.25]),
+            KnownValue(([[3 + 4j, 1 + 0j]], [[0j, 1 + 0j]]), [12.5]),
+        )
 
     def __call__(self, x: Tensor, truth: Tensor) -> Tensor:
         error = x - truth
