@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import itertools
 import json
 import os
 import resource
@@ -12,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ SLOW_IMPORTS = (
 )  # fmt: skip
 PYTEST = ["-q", "--no-header", "-p", "no:cacheprovider", "--override-ini=addopts="]
 USUAL = ["--import-mode=importlib", "--strict-markers"]
+_STAMPS = itertools.count(2_000_000_000)  # seconds that no other file has
 MEMORY = 8 << 30  # a changed loop bound must not take the machine's memory
 
 
@@ -81,8 +83,6 @@ def _settle(tree: Path, log: Path) -> None:
     os.chdir(tree)
     paths = [str(path) for path in sources(tree)]
     os.environ["PYTHONPATH"] = os.pathsep.join(paths)  # the tests' own child processes see the changed tree as well
-    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
-    sys.dont_write_bytecode = True
     sys.path[:] = [*paths, *(p for p in sys.path if not p.startswith(str(ROOT)))]
     importlib.invalidate_caches()
 
@@ -100,15 +100,30 @@ def _wait(pid: int, deadline: float) -> int | None:
         time.sleep(0.02)
 
 
-def run_tests(tests: Iterable[str], tree: Path, log: Path, seconds: float) -> tuple[int | None, float]:
-    """Those tests, in that order, until the first fails."""
+def run_tests(parts: Iterable[list[str]], tree: Path, log: Path, seconds: float) -> tuple[int | None, float]:
+    """Those tests, part after part, until the first fails; each part costs its own collection."""
 
     def work() -> int:
         import pytest
 
-        return pytest.main([*PYTEST, *USUAL, "-x", "--tb=line", *tests])
+        codes = (pytest.main([*PYTEST, *USUAL, "-x", "--tb=line", *tests]) for tests in parts if tests)
+        return next((int(code) for code in codes if code != 0), 0)
 
     return forked(work, tree, log, seconds)
+
+
+@contextlib.contextmanager
+def changed(path: Path, text: str) -> Iterator[None]:
+    """The file with another text, and a time of its own, so that no stale bytecode is taken for it."""
+    before, was = path.read_text(), path.stat()
+    path.write_text(text)
+    stamp = next(_STAMPS)
+    os.utime(path, (stamp, stamp))
+    try:
+        yield
+    finally:
+        path.write_text(before)
+        os.utime(path, ns=(was.st_atime_ns, was.st_mtime_ns))
 
 
 class _Recorder:
