@@ -196,14 +196,14 @@ def test_what_is_not_declared_is_missing_by_name(x: Tensor) -> None:
         source = "none"
 
     for call in (lambda r: r(x), lambda r: r.grad(x), lambda r: r.prox(x, 1.0), lambda r: r.split()):
-        with pytest.raises(CapabilityMissing, match="Nothing has no .*; it declares nothing"):
+        with pytest.raises(CapabilityMissing, match=r"Nothing has no .*; it declares nothing"):
             call(Nothing())
     with pytest.raises(CapabilityMissing, match="Magnitude has no grad; it declares prox, value"):
         Magnitude().grad(x)
     assert Magnitude().conjugate(x) is None
     assert (0.5 * Magnitude()).conjugate(x) is None
     for capabilities in (frozenset({"size"}), frozenset({"value"})):
-        with pytest.raises(TypeError, match="unknown capability 'size'|does not write forward"):
+        with pytest.raises(TypeError, match=r"unknown capability 'size'|does not write forward"):
             type("Promising", (Regularizer,), {"capabilities": capabilities})
 
 

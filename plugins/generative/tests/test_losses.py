@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from wellposed.errors import InputError
 from wellposed.testing.doubles import Bumps
-from wellposed_generative.networks.diffusion_prior import DiffusionPrior, linear_schedule
 from wellposed_generative.networks.diagonal_covariance import DiagonalCovariance
+from wellposed_generative.networks.diffusion_prior import DiffusionPrior, linear_schedule
 from wellposed_generative.networks.vae_covariance import VaeCovariance
 from wellposed_generative.trainers.cosine import Cosine
 from wellposed_generative.trainers.denoising_score import DenoisingScore, Score

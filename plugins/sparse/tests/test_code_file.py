@@ -29,7 +29,8 @@ def test_columns_are_codes_in_single_precision(tmp_path: Path) -> None:
 
 def test_one_of_several_arrays_is_named(tmp_path: Path) -> None:
     np.savez(tmp_path / "codes.npz", a=CODES, b=2 * CODES)
-    assert torch.equal(CodeFile(str(tmp_path / "codes.npz"), key="b").codes[0], torch.from_numpy(2 * CODES).float()[:, 0])
+    first = CodeFile(str(tmp_path / "codes.npz"), key="b").codes[0]
+    assert torch.equal(first, torch.from_numpy(2 * CODES).float()[:, 0])
     with pytest.raises(InputError):
         CodeFile(str(tmp_path / "codes.npz"))
 

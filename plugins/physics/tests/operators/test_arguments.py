@@ -49,7 +49,7 @@ def test_one_entry_that_is_neither_zero_nor_one_is_refused(value: float) -> None
 
 @pytest.mark.parametrize("shape", [(4, 3), (1, *SHAPE), (1, 1, 1, *SHAPE), (1, 1, 4, 4), (2, 3, *SHAPE)])
 def test_masks_of_other_shapes_are_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ShapeError, match="takes a mask of shape|a mask per sample has 1 or 2"):
+    with pytest.raises(ShapeError, match=r"takes a mask of shape|a mask per sample has 1 or 2"):
         binary_mask(torch.ones(shape), SHAPE, "X", channels=2)
 
 
