@@ -245,7 +245,10 @@ def test_a_gradient_with_one_number_that_is_not_finite_is_not_followed() -> None
 
 
 def test_stops_and_levels_that_make_no_sense() -> None:
-    for settings, words in (({"iterations": -1}, "iterations must be ≥ 0; got -1"), ({"every": 0}, "every must be ≥ 1")):
+    for settings, words in (
+        ({"iterations": -1}, "iterations must be ≥ 0; got -1"),
+        ({"every": 0}, "every must be ≥ 1"),
+    ):
         with pytest.raises(InputError, match=words):
             Stop(**settings)
     assert Stop(0).iterations == 0

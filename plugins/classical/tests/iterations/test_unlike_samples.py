@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from wellposed import CompositionError, Iteration, Problem, Space, Stop, Verdict, solve
+from wellposed import CompositionError, InputError, Iteration, Problem, Space, Stop, Verdict, solve
 from wellposed.fidelity import Fidelity
 from wellposed.operator import Operator
 from wellposed.registry import component
@@ -164,3 +164,40 @@ def test_one_pixel_that_diverges_is_a_divergence(normal, fidelity) -> None:
         torch.testing.assert_close(problem.operator(solution.x)[0], y[0], rtol=1e-6, atol=0)
         if stop.rules and stop.every == 1:
             assert bool(torch.isfinite(solution.x).all())
+
+
+@pytest.mark.parametrize("steps", [[0.1, -0.1], [-0.1, 0.1], [0.0, 0.1]])
+def test_one_step_that_is_not_positive_is_refused(steps: list[float]) -> None:
+    for make in (GradientDescent, FISTA, ProximalGradient, ADMM, PDHG):
+        with pytest.raises(InputError, match="must be positive"):
+            make(torch.tensor(steps))
+
+
+@pytest.mark.parametrize("iteration", [PDHG(), ADMM()])
+def test_one_term_that_cannot_be_split_is_enough_to_refuse(dense, normal, fidelity, iteration) -> None:
+    smooth = component("regularizers", "smoothed-total-variation")()
+    problem = Problem(dense(normal(4, 4)), normal(2, 4), fidelity("l2"), L1Norm() + 0.1 * smooth)
+    with pytest.raises(CompositionError):
+        solve(problem, iteration, stop=Stop(2))
+    with pytest.raises(CompositionError):
+        solve(Problem(problem.operator, problem.measurement, problem.fidelity, smooth + L1Norm()), iteration)
+
+
+@SPLITTING
+def test_a_weighted_sum_is_the_sum_of_its_weighted_terms(dense, normal, fidelity, iteration) -> None:
+    """`w·(R₁ + R₂)` through splitting: soft thresholding of both, and nonnegativity."""
+    y = 2 * normal(3, 6)
+    total = 0.5 * (L1Norm() + 0.4 * L1Norm()) + 3.0 * Nonnegativity()
+    problem = Problem(dense(torch.eye(6, dtype=torch.float64)), y, fidelity("l2"), total)
+    x = solve(problem, iteration, stop=Stop(500)).x
+    torch.testing.assert_close(x[:, 0], (y - 0.7).clamp_min(0), rtol=1e-6, atol=1e-6)
+
+
+@FIRST_ORDER
+def test_a_weighted_sum_in_first_order_methods(dense, normal, fidelity, iteration) -> None:
+    """`w·(R₁ + R₂)` with `R₁` smooth: `½‖x − y‖² + ½·0.6‖x‖² + 0.2‖x‖₁`."""
+    y = 2 * normal(3, 6)
+    total = 0.2 * (3.0 * Tikhonov() + L1Norm())
+    problem = Problem(dense(torch.eye(6, dtype=torch.float64)), y, fidelity("l2"), total)
+    x = solve(problem, iteration, stop=Stop(300)).x
+    torch.testing.assert_close(x[:, 0], torch.sgn(y) * (y.abs() - 0.2).clamp_min(0) / 1.6, rtol=1e-8, atol=1e-8)

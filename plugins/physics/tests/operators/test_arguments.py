@@ -63,7 +63,7 @@ def test_ranges_hold_their_ends() -> None:
         with pytest.raises(InputError, match="list needs sigma > 0"):
             check_positive(value, "sigma", [])
     assert image_size((3, 4), "X") == (3, 4)
-    for shape in ((3,), (1, 3, 4)):
+    for shape in ((3,), (1, 3, 4), (0, 3), (3, 0)):
         with pytest.raises((InputError, ShapeError)):
             image_size(shape, "X")
     assert torch.equal(torch.rand(3, generator=generator(4)), torch.rand(3, generator=generator(4)))
