@@ -49,7 +49,7 @@ def test_a_column_stands_where_some_row_has_its_metric(mixed: Results) -> None:
     assert [title for title, _ in headings(mixed)] == ["PSNR [dB]", "mse", "seconds", "iterations"]
     assert [arrow for _, arrow in headings(mixed)] == ["↑", "↓", "", ""]
     first, second = lines(mixed, {"a": "red", "b": "blue"})
-    assert [cell.text for cell in first.cells][0].startswith("31.00 ± 1.41")
+    assert first.cells[0].text.startswith("31.00 ± 1.41")
     assert [cell.text for cell in second.cells][:2] == ["–", "∞ ± nan"]
     assert [cell.best for cell in first.cells] == [False, True, False, False]
 
@@ -139,7 +139,8 @@ def test_a_training_is_drawn_where_some_curve_has_two_points(tmp_path: Path) -> 
 
 
 def test_the_docstring_of_a_list_hangs_under_its_beginnings() -> None:
-    text = "Two ways:\n\n- the first one,\n  which goes on\n- the second\n\nArgs:\n    one: this\n        and more\n    two: that"
+    listed = "- the first one,\n  which goes on\n- the second"
+    text = f"Two ways:\n\n{listed}\n\nArgs:\n    one: this\n        and more\n    two: that"
     assert describe.reflowed(text, 60) == (
         "Two ways:\n\n- the first one, which goes on\n- the second\n\nArgs:\n    one: this and more\n    two: that"
     )

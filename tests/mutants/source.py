@@ -119,7 +119,9 @@ def drawn(changes: list[Change], count: int, seed: int, kinds: list[str]) -> lis
     while len(chosen) < count and any(pools.values()):
         left = [kind for kind in kinds if pools[kind]]
         kind = generator.choices(left, [WEIGHTS[k] for k in left])[0]
-        chosen.append(pools[kind].pop())
+        change = pools[kind].pop()
+        if change.parses((runs.ROOT / change.file).read_text()):
+            chosen.append(change)
     return chosen
 
 

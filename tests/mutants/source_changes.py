@@ -58,9 +58,16 @@ class Change:
         data = text.encode()
         return (data[: self.start] + self.after.encode() + data[self.end :]).decode()
 
+    def parses(self, text: str) -> bool:
+        try:
+            ast.parse(self.applied(text))
+        except SyntaxError:
+            return False
+        return True
+
 
 class _Finder(ast.NodeVisitor):
-    """Walks a tree and collects every change that leaves a file that parses."""
+    """Walks a tree and collects every change."""
 
     def __init__(self, file: str, text: str) -> None:
         self.file, self.text = file, text
@@ -81,12 +88,7 @@ class _Finder(ast.NodeVisitor):
 
     def add(self, kind: str, node: ast.expr | ast.stmt, after: str) -> None:
         start, end = self._span(node)
-        change = Change(self.file, node.lineno, start, end, kind, self._source(node), after)
-        try:
-            ast.parse(change.applied(self.text))
-        except SyntaxError:
-            return
-        self.changes.append(change)
+        self.changes.append(Change(self.file, node.lineno, start, end, kind, self._source(node), after))
 
     # What is left alone: annotations, strings, texts of errors, examples for the kit, what only type checkers read.
 

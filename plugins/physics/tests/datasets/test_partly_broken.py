@@ -37,10 +37,10 @@ def with_one(array: Array, value: float) -> Array:
 def test_one_number_of_a_file_that_is_not_finite(tmp_path: Path, value: float) -> None:
     rows, kspace = np.ones((4, 20)), np.ones((2, 20, 20), dtype=complex)
     np.save(tmp_path / "rows.npy", with_one(rows, value))
-    with pytest.raises(InputError, match="sinogram in .*rows.npy holds numbers that are not finite"):
+    with pytest.raises(InputError, match=r"sinogram in .*rows.npy holds numbers that are not finite"):
         SinogramFile(str(tmp_path / "rows.npy"))
     np.save(tmp_path / "kspace.npy", with_one(kspace, value))
-    with pytest.raises(InputError, match="k-space in .* holds numbers that are not finite"):
+    with pytest.raises(InputError, match=r"k-space in .* holds numbers that are not finite"):
         KSpaceFile(str(tmp_path / "kspace.npy"))
     with pytest.raises(InputError, match="photo holds numbers that are not finite"):
         as_image(with_one(np.ones((3, 4)), value), "photo", grayscale=True)
@@ -54,7 +54,7 @@ def test_one_number_of_a_file_that_is_not_finite(tmp_path: Path, value: float) -
     }
     document = {"type": "2d", "sinogram": with_one(rows, value), "parameters": parameters}
     scipy.io.savemat(tmp_path / "htc.mat", {"CtDataLimited": document})
-    with pytest.raises(InputError, match="sinogram in .*htc.mat holds numbers that are not finite"):
+    with pytest.raises(InputError, match=r"sinogram in .*htc.mat holds numbers that are not finite"):
         HTC2022([str(tmp_path / "htc.mat")])
     with pytest.raises(InputError, match="finite angles"):
         Rotated(Bumps(), [10.0, value])
@@ -86,7 +86,7 @@ def test_a_view_that_counted_nothing_is_told_by_its_number(tmp_path: Path) -> No
     with pytest.raises(InputError, match="view 1 counted nothing"):
         SinogramFile(str(tmp_path / "counts.npy"), flat_field=100.0)
     for flat in (0.0, -1.0):
-        with pytest.raises(InputError, match="flat field.* must be positive"):
+        with pytest.raises(InputError, match=r"flat field.* must be positive"):
             SinogramFile(str(tmp_path / "counts.npy"), flat_field=flat)
 
 
@@ -166,7 +166,7 @@ def test_hidden_files_and_folders_are_left_out_and_the_rest_is_in_order(tmp_path
     found = [str(f.relative_to(tmp_path)) for f in find_files(tmp_path, (".png",))]
     assert found == ["a.PNG", "b/c.png"]
     assert find_files(tmp_path / "b/e.txt", (".png",)) == [tmp_path / "b/e.txt"]
-    with pytest.raises(InputError, match="holds no file that ends in .gif"):
+    with pytest.raises(InputError, match=r"holds no file that ends in .gif"):
         find_files(tmp_path, (".gif",))
     with pytest.raises(InputError, match="no file or folder"):
         find_files(tmp_path / "none", (".png",))
