@@ -142,14 +142,14 @@ def tried(change: Change, coverage: Coverage, tree: Path, log: Path) -> dict[str
         code, seconds = runs.run_tests(parted(tests), tree, log, 60.0 + 6.0 * expected) if tests else (0, 0.0)
     words = {0: "survived", 1: "killed", 2: "killed", 3: "killed", 4: "collection", 5: "collection", None: "time"}
     return {
-        **asdict(change), "key": change.key, "result": words.get(code, "killed"), "covered": covered,
+        **asdict(change), "key": change.key, "name": change.name, "result": words.get(code, "killed"), "covered": covered,
         "tests": len(tests), "seconds": round(seconds, 1), "first": tests[:1],
     }  # fmt: skip
 
 
-def report(results: list[dict[str, object]], equivalents: dict[str, str]) -> None:
+def report(results: list[dict[str, object]], equivalents: set[str]) -> None:
     """Killed of all that could be killed, by area and by kind, then who survived."""
-    counted = [r for r in results if r["key"] not in equivalents]
+    counted = [r for r in results if r["name"] not in equivalents]
     for title, name in (("area", lambda r: area(r["file"])), ("kind", lambda r: r["kind"])):
         print(f"\n| {title} | killed | of |\n|---|---|---|")
         groups = defaultdict(list)
@@ -198,9 +198,9 @@ def main() -> None:
     changes = [change for name in names for change in changes_of(name, (runs.ROOT / name).read_text())]
     latest = {str(r["key"]): r for r in read_lines(results)}
     known = Path(__file__).with_name("source_equivalents.jsonl")
-    equivalents = {str(r["key"]): str(r["reason"]) for r in read_lines(known)}
+    equivalents = {str(r["name"]) for r in read_lines(known)}
     if options.survivors:
-        again = {key for key, r in latest.items() if r["result"] == "survived" and key not in equivalents}
+        again = {key for key, r in latest.items() if r["result"] == "survived" and r["name"] not in equivalents}
         chosen = [change for change in changes if change.key in again]
     else:
         chosen = drawn(changes, options.count, options.seed, options.kinds)

@@ -54,6 +54,11 @@ class Change:
     def key(self) -> str:
         return f"{self.file}:{self.start}:{self.kind}:{self.before}->{self.after}"
 
+    @property
+    def name(self) -> str:
+        """The change without its place, for lists that outlive edits of the file."""
+        return f"{self.file}: {self.kind}: {self.before} -> {self.after}"
+
     def applied(self, text: str) -> str:
         data = text.encode()
         return (data[: self.start] + self.after.encode() + data[self.end :]).decode()

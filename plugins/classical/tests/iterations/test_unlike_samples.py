@@ -201,3 +201,27 @@ def test_a_weighted_sum_in_first_order_methods(dense, normal, fidelity, iteratio
     problem = Problem(dense(torch.eye(6, dtype=torch.float64)), y, fidelity("l2"), total)
     x = solve(problem, iteration, stop=Stop(300)).x
     torch.testing.assert_close(x[:, 0], torch.sgn(y) * (y.abs() - 0.2).clamp_min(0) / 1.6, rtol=1e-8, atol=1e-8)
+
+
+@SPLITTING
+def test_nothing_to_split_is_solved_by_the_data_alone(dense, normal, fidelity, iteration) -> None:
+    """An isometry and no regularizer: the primal function is all there is, `x = A*y/c`."""
+    rotation, y = 3 * torch.linalg.qr(normal(5, 5)).Q, normal(2, 5, seed=1)
+    solution = solve(Problem(dense(rotation), y, fidelity("l2"), Zero()), iteration, stop=Stop(60))
+    torch.testing.assert_close(solution.x[:, 0], y @ rotation / 9, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("iteration", [PDHG(), ADMM()])
+def test_a_weight_that_is_learned_is_read_anew_at_every_solve(dense, normal, fidelity, iteration) -> None:
+    """Nothing that was computed for the first weight is used for the second."""
+    matrix, y = normal(8, 6), normal(2, 8, seed=1)
+    weight = torch.nn.Parameter(torch.tensor(0.1, dtype=torch.float64))
+    learned = weight * TotalVariation() + Nonnegativity()
+    operator = dense(matrix, (1, 6))
+    for value in (0.1, 1.5):
+        with torch.no_grad():
+            weight.fill_(value)
+        found = solve(Problem(operator, y, fidelity("l2"), learned), iteration, stop=Stop(400)).x
+        fixed = value * TotalVariation() + Nonnegativity()
+        expected = solve(Problem(operator, y, fidelity("l2"), fixed), iteration, stop=Stop(400)).x
+        torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
