@@ -34,6 +34,7 @@ EXCHANGED = {
     "clamp_max": "clamp_min", "sum": "mean", "mean": "sum", "zeros_like": "ones_like", "ones_like": "zeros_like",
     "zeros": "ones", "ones": "zeros", "adjoint": "forward", "cos": "sin", "sin": "cos",
 }  # fmt: skip
+MODULES = {"torch.", "np.", "math."}
 DROPPED = {"abs", "sqrt", "square", "conj", "clamp", "clamp_min", "clamp_max", "neg", "flip", "real", "relu", "exp"}
 SKIPPED_FUNCTIONS = {"examples", "example_task"}  # what the kit is given to try, not behaviour
 
@@ -179,13 +180,21 @@ class _Finder(ast.NodeVisitor):
         stem = self._source(function)[: -len(name)] if name else ""
         if name in {"any", "all"}:
             self.add("any, all", node, stem + ("all" if name == "any" else "any") + rest)
-        elif name in EXCHANGED:
+        elif name in EXCHANGED and self._has_other(function, name, stem):
             self.add("exchanged name", node, stem + EXCHANGED[name] + rest)
         if name in DROPPED and isinstance(function, ast.Attribute):
-            inner = self._source(node.args[0]) if stem == "torch." and node.args else stem.rstrip().removesuffix(".")
+            of_module = stem in MODULES and node.args
+            inner = self._source(node.args[0]) if of_module else stem.rstrip().removesuffix(".")
             self.add("dropped call", node, f"({inner})")
         self._swap(node)
         self.generic_visit(node)
+
+    @staticmethod
+    def _has_other(function: ast.expr, name: str, stem: str) -> bool:
+        """Whether the other name exists there as well: a change that ends in a NameError tells nothing."""
+        if isinstance(function, ast.Name):
+            return name in {"min", "max"}
+        return stem in MODULES or name not in {"zeros", "ones"}
 
     def _swap(self, node: ast.Call) -> None:
         plain = [a for a in node.args if not isinstance(a, ast.Starred)]
