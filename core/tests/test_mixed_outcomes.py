@@ -267,3 +267,40 @@ def test_the_answer_of_many_samples_is_a_pool_where_there_is_one(mixed: Results)
     mixed.rows[1] = Row("a", "t", {"psnr": 32.0}, 0.5, 7, Verdict.CONVERGED, weights={"psnr": 3.0})
     assert mixed.summary()[0]["psnr"] == 42.0
     assert seen == [([30.0, 32.0], [1.0, 3.0])]
+
+
+@pytest.mark.parametrize("place", [0, 2, None])
+def test_one_failed_check_of_a_plugin_fails_the_command(
+    place: int | None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import typer
+
+    from wellposed import testing
+    from wellposed.cli import plugin
+
+    class Checked:
+        def __init__(self, number: int, ok: bool) -> None:
+            self.kind, self.component, self.check, self.message = "operators", "blur", f"check-{number}", "wrong"
+            self.ok, self.outcome = ok, "passed" if ok else "failed"
+
+    results = [Checked(i, i != place) for i in range(3)]
+    monkeypatch.setattr(testing, "check_distribution", lambda name: results)
+    for as_json in (False, True):
+        if place is None:
+            plugin.check("d", as_json)
+        else:
+            with pytest.raises(typer.Exit):
+                plugin.check("d", as_json)
+    out = capsys.readouterr().out
+    assert ("All checks passed." in out) == (place is None)
+    assert (f"blur: check-{place}: wrong" in out) == (place is not None)
+
+
+@pytest.mark.parametrize("shift", [[1.0, -1.0], [-1.0, 1.0]])
+def test_one_negative_shift_of_normal_equations_is_refused(shift: list[float]) -> None:
+    operator = DenseOperator(torch.eye(4).tolist(), (1, 2, 2))
+    rhs = torch.ones(2, 1, 2, 2, dtype=torch.float64)
+    with pytest.raises(InputError, match="shift ≥ 0; got -1"):
+        operator.solve_normal(rhs, torch.tensor(shift, dtype=torch.float64))
+    found = operator.solve_normal(rhs, torch.tensor([0.0, 3.0], dtype=torch.float64))
+    torch.testing.assert_close(found, rhs / torch.tensor([1.0, 4.0], dtype=torch.float64).reshape(2, 1, 1, 1))

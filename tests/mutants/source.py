@@ -142,7 +142,8 @@ def tried(change: Change, coverage: Coverage, tree: Path, log: Path) -> dict[str
         code, seconds = runs.run_tests(parted(tests), tree, log, 60.0 + 6.0 * expected) if tests else (0, 0.0)
     words = {0: "survived", 1: "killed", 2: "killed", 3: "killed", 4: "collection", 5: "collection", None: "time"}
     return {
-        **asdict(change), "key": change.key, "name": change.name, "result": words.get(code, "killed"), "covered": covered,
+        **asdict(change), "key": change.key, "name": change.name, "covered": covered,
+        "result": words.get(code, "killed"),
         "tests": len(tests), "seconds": round(seconds, 1), "first": tests[:1],
     }  # fmt: skip
 

@@ -20,7 +20,7 @@ from wellposed_physics.datasets.images import as_image, central_square, resized
 from wellposed_physics.datasets.k_space_file import KSpaceFile
 from wellposed_physics.datasets.kspace import calibration_side, is_complete, observed, thinned
 from wellposed_physics.datasets.rotated import Rotated
-from wellposed_physics.datasets.rotation_centre import estimated_rotation_centre
+from wellposed_physics.datasets.rotation_centre import _vertex, estimated_rotation_centre
 from wellposed_physics.datasets.sinogram_file import SinogramFile
 
 BROKEN = pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -257,3 +257,10 @@ def test_without_opposite_views_it_is_not_guessed() -> None:
     for some in (angles, angles[:1]):
         with pytest.raises(InputError, match="opposite views only"):
             estimated_rotation_centre(disc_sinogram(some, 30.0, 64), some)
+
+
+def test_a_parabola_at_the_end_of_the_range_is_not_fitted() -> None:
+    assert _vertex(np.array([3.0, 1.0, 2.0])) == pytest.approx(0.5 * 1.0 / 3.0)
+    assert _vertex(np.array([1.0, 0.0, 1.0])) == 0.0
+    for values in ([1.0, 0.5], [np.inf, 1.0, 2.0], [2.0, 1.0, np.inf], [1.0, 1.0, 1.0], [0.0, 1.0, 0.5]):
+        assert _vertex(np.array(values)) == 0.0

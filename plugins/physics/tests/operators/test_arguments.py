@@ -7,7 +7,10 @@ import torch
 from torch import Tensor
 
 from wellposed.errors import InputError, ShapeError
+from wellposed_physics.mri.multicoil import MulticoilFourier
+from wellposed_physics.mri.sensitivities import smooth_maps
 from wellposed_physics.operators.arguments import binary_mask, check_fraction, check_positive, generator, image_size
+from wellposed_physics.operators.block_compressed_sensing import BlockCompressedSensing
 from wellposed_physics.operators.dense import SingularValues, gaussian_rows, has_orthonormal_rows
 from wellposed_physics.operators.matrix import Matrix
 
@@ -124,3 +127,25 @@ def test_random_rows_have_the_variance_and_the_orthogonality_they_promise() -> N
     # Uniform on the Stiefel manifold: the signs of QR are undone, so that no column is of one sign.
     first = torch.stack([gaussian_rows(1, 3, generator(seed), orthonormal=True)[0] for seed in range(200)])
     assert float(first.mean(0).abs().max()) < 0.15
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_one_number_of_a_matrix_or_of_coil_maps_that_is_not_finite(value: float) -> None:
+    matrix = torch.ones(3, 4)
+    matrix[1, 2] = value
+    with pytest.raises(InputError, match="must be real and finite"):
+        BlockCompressedSensing((4, 4), block=2, matrix=matrix)
+    with pytest.raises(InputError, match="must be real and finite"):
+        BlockCompressedSensing((4, 4), block=2, matrix=torch.ones(3, 4) + 0j)
+    maps = torch.ones(2, 4, 4, dtype=torch.complex64)
+    maps[1, 2, 3] = value
+    with pytest.raises(InputError, match="sensitivities hold values that are not finite"):
+        MulticoilFourier((4, 4), sensitivities=maps)
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_one_sample_without_a_centre_has_no_maps(place: int) -> None:
+    kspace = torch.ones(2, 3, 8, 8, dtype=torch.complex128)
+    kspace[place] = 0
+    with pytest.raises(InputError, match="the centre of this k-space is zero"):
+        smooth_maps(kspace)
