@@ -277,3 +277,17 @@ def test_numbers_have_the_digits_worth_reading() -> None:
     assert number("nmse", 0.0123456) == "0.01235"
     assert number("nmse", 1.5e-9) == "1.500e-09"
     assert mean_and_spread("nmse", {"nmse": 0.5, "nmse_std": 0.01234}) == "0.5000 ± 0.012"
+
+
+def test_a_curve_fills_its_frame() -> None:
+    """The first point lies on the left axis, the last one at the right end of the grid."""
+    svg = str(line_chart({"a": [(2.0, 1.0), (3.0, 2.0), (4.0, 3.0)]}, "x", "y", {}))
+    left, right = re.search(r'class="axis" x1="([\d.]+)" x2="([\d.]+)"', svg).groups()  # type: ignore[union-attr]
+    points = re.search(r'points="([^"]+)"', svg).group(1).split()  # type: ignore[union-attr]
+    xs = [float(p.split(",")[0]) for p in points]
+    assert xs == [float(left), (float(left) + float(right)) / 2, float(right)]
+    ys = [float(p.split(",")[1]) for p in points]
+    assert ys[0] > ys[1] > ys[2], "upwards is less"
+    grid = [float(y) for y in re.findall(r'class="grid" [^>]*y1="([\d.]+)"', svg)]
+    assert min(grid) >= min(ys) - 20
+    assert max(grid) <= max(ys) + 20

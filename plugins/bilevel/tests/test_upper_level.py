@@ -16,6 +16,7 @@ from wellposed.fidelity import Fidelity
 from wellposed.regularizer import Zero
 from wellposed.testing.doubles import DenseOperator, LearnedFilter, QuadraticFidelity
 from wellposed_bilevel.conditioning import ConditionPenalty, condition_number
+from wellposed_bilevel.evaluator import Budget
 from wellposed_bilevel.lower_level import Demand
 from wellposed_bilevel.parameters import Parameter, ParameterSpace
 from wellposed_bilevel.upper_level import UpperLevel
@@ -164,3 +165,13 @@ def test_a_condition_number_needs_constants() -> None:
 def test_the_penalty_has_a_positive_weight(weight: float) -> None:
     with pytest.raises(InputError, match="penalty's weight must be positive"):
         ConditionPenalty(weight)
+
+
+@pytest.mark.parametrize("numbers", [(0, None), (-1, None), (3, 0), (3, -2)])
+def test_budgets_of_nothing_are_refused(numbers: tuple[int, int | None]) -> None:
+    with pytest.raises(InputError, match=f"a budget must be positive; got {numbers[0]} evaluations, {numbers[1]}"):
+        Budget(*numbers)
+    assert Budget(1, 1).spent(0, 1)
+    assert Budget(1, 1).spent(1, 0)
+    assert not Budget(2, 2).spent(1, 1)
+    assert not Budget(2).spent(1, 10**9)

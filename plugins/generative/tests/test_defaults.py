@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from wellposed.recipes import build
 from wellposed.registry import component
 
 DEFAULTS: dict[tuple[str, str], dict[str, Any]] = {
@@ -82,3 +83,14 @@ DEFAULTS: dict[tuple[str, str], dict[str, Any]] = {
 def test_defaults(kind: str, name: str) -> None:
     parameters = inspect.signature(component(kind, name).__init__).parameters
     assert {argument: parameters[argument].default for argument in DEFAULTS[kind, name]} == DEFAULTS[kind, name]
+
+
+@pytest.mark.parametrize(
+    ("kind", "node", "text"),
+    [
+        ("networks", "sparse-cholesky", "SparseCholesky(radius=2, channels=1)"),
+        ("networks", "diagonal-covariance", "DiagonalCovariance(channels=1)"),
+    ],
+)
+def test_a_component_prints_its_numbers(kind: str, node: Any, text: str) -> None:
+    assert text in repr(build(kind, node))

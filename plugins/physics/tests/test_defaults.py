@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from wellposed.recipes import build
 from wellposed.registry import component
 
 DEFAULTS: dict[tuple[str, str], dict[str, Any]] = {
@@ -136,3 +137,24 @@ DEFAULTS: dict[tuple[str, str], dict[str, Any]] = {
 def test_defaults(kind: str, name: str) -> None:
     parameters = inspect.signature(component(kind, name).__init__).parameters
     assert {argument: parameters[argument].default for argument in DEFAULTS[kind, name]} == DEFAULTS[kind, name]
+
+
+@pytest.mark.parametrize(
+    ("kind", "node", "text"),
+    [
+        ("fidelities", {"use": "l2", "weight": 0.5}, "PerBin(weight=0.5)"),
+        ("fidelities", {"use": "kullback-leibler", "gain": 2.0}, "gain=2\n"),
+        ("fidelities", {"use": "poisson-transmission", "photons": 100.0}, "Transmission(photons=100, background=0)"),
+        (
+            "fidelities",
+            {"use": "weighted-transmission", "photons": 100.0, "background": 2.0},
+            "WeightedTransmission(photons=100, background=2)",
+        ),
+        ("noise", {"use": "gaussian", "sigma": 0.1}, "GaussianNoise(sigma=0.1, relative_to='one')"),
+        ("noise", {"use": "laplace", "scale": 0.1}, "LaplaceNoise(scale=0.1)"),
+        ("noise", {"use": "poisson", "gain": 2.0}, "PoissonNoise(gain=2)"),
+        ("noise", {"use": "poisson-transmission", "photons": 100.0}, "TransmissionNoise(photons=100, background=0)"),
+    ],
+)
+def test_a_component_prints_its_numbers(kind: str, node: Any, text: str) -> None:
+    assert text in repr(build(kind, node))

@@ -12,6 +12,7 @@ from wellposed_physics.mri.sensitivities import smooth_maps
 from wellposed_physics.operators.arguments import binary_mask, check_fraction, check_positive, generator, image_size
 from wellposed_physics.operators.block_compressed_sensing import BlockCompressedSensing
 from wellposed_physics.operators.dense import SingularValues, gaussian_rows, has_orthonormal_rows
+from wellposed_physics.operators.hadamard import sylvester, walsh_hadamard
 from wellposed_physics.operators.matrix import Matrix
 
 SHAPE = (3, 4)
@@ -149,3 +150,17 @@ def test_one_sample_without_a_centre_has_no_maps(place: int) -> None:
     kspace[place] = 0
     with pytest.raises(InputError, match="the centre of this k-space is zero"):
         smooth_maps(kspace)
+
+
+@pytest.mark.parametrize("length", [3, 6, 12])
+def test_hadamard_transforms_have_a_power_of_two_as_length(length: int) -> None:
+    with pytest.raises(ShapeError, match=f"a power of 2; {length} was given"):
+        walsh_hadamard(torch.ones(2, length))
+
+
+@pytest.mark.parametrize("bits", [0, 1, 5, 6, 11])
+def test_the_hadamard_transform_is_its_matrix_and_its_own_inverse(bits: int) -> None:
+    x = torch.randn(2, 3, 1 << bits, generator=generator(0), dtype=torch.float64)
+    found = walsh_hadamard(x)
+    torch.testing.assert_close(found, x @ sylvester(bits, x))
+    torch.testing.assert_close(walsh_hadamard(found), x)
