@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from wellposed import InputError, Problem, Space, Stop
-from wellposed.cli import describe, execute
+from wellposed.cli import describe, doctor, execute
 from wellposed.cli.output import print_results
 from wellposed.experiment import Results, Row
 from wellposed.experiment.results import LeftOut
@@ -304,3 +304,11 @@ def test_one_negative_shift_of_normal_equations_is_refused(shift: list[float]) -
         operator.solve_normal(rhs, torch.tensor(shift, dtype=torch.float64))
     found = operator.solve_normal(rhs, torch.tensor([0.0, 3.0], dtype=torch.float64))
     torch.testing.assert_close(found, rhs / torch.tensor([1.0, 4.0], dtype=torch.float64).reshape(2, 1, 1, 1))
+
+
+def test_a_problem_that_names_its_distribution_stands_alone() -> None:
+    task = {"sort": "component", "name": "blur", "distribution": "wellposed-toy"}
+    assert doctor._problem(task, "wellposed-toy needs torch") == "wellposed-toy needs torch"
+    assert doctor._problem(task, "no torch") == "component blur: no torch"
+    assert doctor._counted(["a"]) == "1 problem"
+    assert doctor._counted(["a", "b"]) == "2 problems"

@@ -19,7 +19,7 @@ from wellposed.recipes import Display
 from wellposed.recipes.model import parse
 from wellposed.report import Page, render
 from wellposed.report.chart import Axis, line_chart
-from wellposed.report.gallery import view_sample
+from wellposed.report.gallery import _ticks, view_sample
 from wellposed.report.picture import Picture, image_values, measurement_values, shared_window, telling_region, window_of
 from wellposed.report.table import best_solvers, mean_and_spread, number
 from wellposed.solution import Verdict
@@ -291,3 +291,18 @@ def test_a_curve_fills_its_frame() -> None:
     grid = [float(y) for y in re.findall(r'class="grid" [^>]*y1="([\d.]+)"', svg)]
     assert min(grid) >= min(ys) - 20
     assert max(grid) <= max(ys) + 20
+
+
+@pytest.mark.parametrize(
+    ("window", "text"),
+    [
+        ((0.0, 1.0), ("0", "1")),
+        ((-1.0, 2.5), ("−1", "2.5")),
+        ((1e-9, 1.0), ("0", "1")),
+        ((1e-5, 1.0), ("1e−05", "1")),
+        ((-2.0, 1e-9), ("−2", "0")),
+        ((0.0, 0.0), ("0", "0")),
+    ],
+)
+def test_ends_of_a_grey_scale(window: tuple[float, float], text: tuple[str, str]) -> None:
+    assert _ticks(window) == text

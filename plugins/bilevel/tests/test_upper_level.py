@@ -12,10 +12,12 @@ from bilevel_doubles import Identity, Quadratic, Smoothed, denoiser, signals
 from torch import Tensor
 
 from wellposed import CompositionError, Dataset, InputError, Problem, Sample
+from wellposed.dataset import generator_of
 from wellposed.fidelity import Fidelity
 from wellposed.regularizer import Zero
 from wellposed.testing.doubles import DenseOperator, LearnedFilter, QuadraticFidelity
 from wellposed_bilevel.conditioning import ConditionPenalty, condition_number
+from wellposed_bilevel.datasets.indicator_signals import IndicatorSignals
 from wellposed_bilevel.evaluator import Budget
 from wellposed_bilevel.lower_level import Demand
 from wellposed_bilevel.parameters import Parameter, ParameterSpace
@@ -175,3 +177,17 @@ def test_budgets_of_nothing_are_refused(numbers: tuple[int, int | None]) -> None
     assert Budget(1, 1).spent(1, 0)
     assert not Budget(2, 2).spent(1, 1)
     assert not Budget(2).spent(1, 10**9)
+
+
+def test_indicators_are_one_around_their_centre() -> None:
+    """`1` where `|t − c| < r`, with `c` in (−1, 1) and `r` in (½, 1) drawn from the seed and the number."""
+    for index in range(5):
+        signal = IndicatorSignals(5, 401, seed=2)[index].truth
+        assert signal is not None
+        uniform = torch.rand(2, generator=generator_of(2, index), dtype=torch.float64)
+        centre, radius = float(2 * uniform[0] - 1), float(0.5 + 0.5 * uniform[1])
+        inside = torch.linspace(-2, 2, 401, dtype=torch.float64)[signal[0] == 1]
+        assert float(inside[0]) == pytest.approx(centre - radius, abs=0.011)
+        assert float(inside[-1]) == pytest.approx(centre + radius, abs=0.011)
+        assert set(signal.unique().tolist()) == {0.0, 1.0}
+        assert signal.dtype == torch.float32

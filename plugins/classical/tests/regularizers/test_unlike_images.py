@@ -61,7 +61,7 @@ def test_the_inverse_of_each_sample_is_of_its_own_shift() -> None:
 def test_shapes_that_are_no_images_and_no_differences_of_images() -> None:
     with pytest.raises(ShapeError, match="at least one spatial axis"):
         Differences()(images(2, 3))
-    for shape in ((2, 3, 1), (2, 1, 3, 4, 5), (2, 3, 1, 4, 5)):
+    for shape in ((2, 0, 3), (2, 3, 1), (2, 1, 3, 4, 5), (2, 3, 1, 4, 5)):
         with pytest.raises(ShapeError, match="adjoint of the discrete gradient takes"):
             Differences().adjoint(images(*shape))
     assert Differences().adjoint(images(2, 2, 1, 4, 5)).shape == (2, 1, 4, 5)
