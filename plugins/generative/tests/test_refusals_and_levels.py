@@ -5,9 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
+from wellposed.dataset import generator_of
 from wellposed.errors import CompositionError, InputError, ShapeError
-from wellposed.testing.doubles import QuadraticFidelity
+from wellposed.problem import Problem
+from wellposed.testing.doubles import PeriodicBlur, QuadraticFidelity
 from wellposed_generative.images import as_channels, from_channels, load_images
+from wellposed_generative.iterations.diffpir_steps import DiffPirSteps
 from wellposed_generative.networks.diffusion import Diffusion
 from wellposed_generative.networks.gaussian_diffusion import GaussianDiffusion
 from wellposed_generative.networks.vae_covariance import VaeCovariance
@@ -165,3 +168,23 @@ def test_learning_rates_that_make_no_training(numbers: tuple, words: str) -> Non
     with pytest.raises(InputError, match=words):
         Cosine(*numbers)
     assert Cosine((0, 3), 0.1, (0.0, 0.0)).steps == 3
+
+
+def test_a_sampler_begins_with_the_noise_of_its_first_level() -> None:
+    """`√ᾱ_t u + √(1−ᾱ_t) n`, at a level where neither part is small."""
+    prior = GaussianDiffusion((4, 4), mean=0.3, std=0.2, steps=100).double()
+    steps = DiffPirSteps(prior, (30, 10), 1.0, 0.0, None, 7)
+    problem = Problem(PeriodicBlur((1, 4, 4)), torch.zeros(2, 1, 4, 4, dtype=torch.float64), QuadraticFidelity())
+    noise = torch.randn((1, 4, 4), generator=generator_of(7, 0), dtype=torch.float64)
+    alpha = prior.alphas[30]
+    assert 0.2 < float(alpha) < 0.8
+    start = steps.init(problem)
+    torch.testing.assert_close(start.noisy, ((1 - alpha).sqrt() * noise).expand(2, -1, -1, -1))
+    assert bool((start.clean == 0.3).all())
+    x = torch.rand(2, 1, 4, 4, dtype=torch.float64)
+    begun = steps.init(problem, x)
+    torch.testing.assert_close(begun.noisy, alpha.sqrt() * (x - 0.3) / 0.2 + (1 - alpha).sqrt() * noise)
+    assert begun.count.tolist() == [0, 0]
+    ended = steps.step(problem, steps.step(problem, begun))
+    with pytest.raises(InputError, match="made with 2 steps; it has no step 3"):
+        steps.step(problem, ended)

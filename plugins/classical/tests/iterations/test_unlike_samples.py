@@ -225,3 +225,10 @@ def test_a_weight_that_is_learned_is_read_anew_at_every_solve(dense, normal, fid
         fixed = value * TotalVariation() + Nonnegativity()
         expected = solve(Problem(operator, y, fidelity("l2"), fixed), iteration, stop=Stop(400)).x
         torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
+
+
+def test_a_learned_step_is_one_number() -> None:
+    for make in (GradientDescent, FISTA, ProximalGradient, ADMM, PDHG):
+        with pytest.raises(InputError, match="is one number"):
+            make(torch.nn.Parameter(torch.tensor([0.1, 0.2])))
+        make(torch.nn.Parameter(torch.tensor(0.1)))

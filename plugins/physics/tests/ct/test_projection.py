@@ -17,7 +17,7 @@ from wellposed_physics.ct.gather_engine import GatherEngine
 from wellposed_physics.ct.joseph import joseph_matrix, rays_of
 from wellposed_physics.ct.parallel_beam import ParallelBeam
 from wellposed_physics.ct.sparse_engine import SparseEngine
-from wellposed_physics.ct.symmetry import reduce_rays
+from wellposed_physics.ct.symmetry import reduce_rays, unreduced
 from wellposed_physics.ct.torch_engine import TorchEngine
 
 try:
@@ -304,3 +304,14 @@ def test_a_source_inside_the_image_is_refused():
 def test_images_of_another_size_are_refused():
     with pytest.raises(ShapeError, match="batch, 1, 16, 16"):
         ParallelBeam((16, 16), 9)(torch.zeros(1, 1, 16, 17))
+
+
+@pytest.mark.parametrize("name", ["parallel-even", "fan-full-turn"])
+def test_without_symmetries_the_matrix_is_the_same(name: str) -> None:
+    geometry = SCANS[name]().geometry
+    reference = torch.empty(0, dtype=torch.float64)
+    whole = SparseEngine(geometry, reference, unreduced(geometry))
+    reduced = SparseEngine(geometry, reference, reduce_rays(geometry, 1e-13))
+    x = normal(2, *geometry.shape)
+    torch.testing.assert_close(whole.project(x), reduced.project(x), rtol=1e-11, atol=1e-11)
+    assert reduced.stored_bytes < whole.stored_bytes / 3

@@ -130,3 +130,8 @@ def test_augmented_images_are_moved_as_asked() -> None:
         assert abs(int(inside.any(1).sum()) - 20) <= 1
     with pytest.raises(InputError, match="rotation and gamma"):
         Augmented(phantom, rotation=-1.0)
+
+
+def test_a_selection_of_one() -> None:
+    assert len(Selection(bumps(), first=5, count=1)) == 1
+    assert torch.equal(truth(Selection(bumps(), first=5, count=1), 0), truth(bumps(), 5))
