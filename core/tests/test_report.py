@@ -18,7 +18,7 @@ from wellposed.experiment import Results, Row, SampleResult
 from wellposed.recipes import Display
 from wellposed.recipes.model import parse
 from wellposed.report import Page, render
-from wellposed.report.chart import Axis, line_chart
+from wellposed.report.chart import Axis, _axes, line_chart
 from wellposed.report.gallery import _ticks, view_sample
 from wellposed.report.picture import Picture, image_values, measurement_values, shared_window, telling_region, window_of
 from wellposed.report.table import best_solvers, mean_and_spread, number
@@ -306,3 +306,33 @@ def test_a_curve_fills_its_frame() -> None:
 )
 def test_ends_of_a_grey_scale(window: tuple[float, float], text: tuple[str, str]) -> None:
     assert _ticks(window) == text
+
+
+@pytest.mark.parametrize(
+    ("points", "log"),
+    [
+        ([(1.0, 1.0), (2.0, 9.9)], (False, False)),
+        ([(1.0, 1.0), (2.0, 10.0)], (False, True)),
+        ([(1.0, 0.0), (2.0, 10.0)], (False, False)),
+        ([(1.0, -1.0), (2.0, 10.0)], (False, False)),
+        ([(1.0, 1.0), (299.0, 2.0)], (False, False)),
+        ([(1.0, 1.0), (300.0, 2.0)], (True, False)),
+        ([(0.0, 1.0), (300.0, 2.0)], (False, False)),
+        ([(0.5, 1.0), (300.0, 2.0)], (True, False)),
+    ],
+)
+def test_axes_are_logarithmic_over_decades(points: list[tuple[float, float]], log: tuple[bool, bool]) -> None:
+    x_axis, y_axis = _axes(points)
+    assert (x_axis.log, y_axis.log) == log
+    assert (x_axis.low, x_axis.high) == (points[0][0], points[1][0])
+    span = (points[1][1] - points[0][1]) * 0.05
+    if not y_axis.log:
+        assert (y_axis.low, y_axis.high) == (pytest.approx(points[0][1] - span), pytest.approx(points[1][1] + span))
+
+
+def test_axes_of_one_point_have_a_length() -> None:
+    x_axis, y_axis = _axes([(3.0, 2.0)])
+    assert (x_axis.low, x_axis.high) == (3.0, 4.0)
+    assert (y_axis.low, y_axis.high) == (pytest.approx(1.8), pytest.approx(2.2))
+    _, y_axis = _axes([(3.0, 0.0)])
+    assert (y_axis.low, y_axis.high) == (-1.0, 1.0)

@@ -221,9 +221,9 @@ def test_a_weight_that_is_learned_is_read_anew_at_every_solve(dense, normal, fid
     for value in (0.1, 1.5):
         with torch.no_grad():
             weight.fill_(value)
-        found = solve(Problem(operator, y, fidelity("l2"), learned), iteration, stop=Stop(400)).x
+        found = solve(Problem(operator, y, fidelity("l2"), learned), iteration, stop=Stop(40)).x
         fixed = value * TotalVariation() + Nonnegativity()
-        expected = solve(Problem(operator, y, fidelity("l2"), fixed), iteration, stop=Stop(400)).x
+        expected = solve(Problem(operator, y, fidelity("l2"), fixed), iteration, stop=Stop(40)).x
         torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
 
 

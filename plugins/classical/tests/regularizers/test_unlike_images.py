@@ -11,6 +11,8 @@ from wellposed_classical.differences import Differences
 from wellposed_classical.inner_solvers.denoise import denoise, normalise
 from wellposed_classical.regularizers.l1 import L1Norm
 from wellposed_classical.regularizers.total_variation import TotalVariation
+from wellposed_classical.symmetric_differences import SymmetricDifferences
+from wellposed_classical.wavelets import Wavelet
 
 
 def images(*shape: int, seed: int = 0) -> Tensor:
@@ -113,3 +115,18 @@ def test_soft_thresholds_of_each_sample() -> None:
     found = L1Norm().prox(x, step)
     for i in range(2):
         torch.testing.assert_close(found[i], torch.sgn(x[i]) * (x[i].abs() - step[i]).clamp_min(0))
+
+
+@pytest.mark.parametrize("shape", [(2, 2, 1, 4, 5), (2, 4, 1, 4, 5), (2, 1, 1), (2, 0, 3)])
+def test_fields_that_are_no_symmetrised_derivatives_are_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ShapeError, match="adjoint of the symmetrised derivative takes"):
+        SymmetricDifferences().adjoint(images(*shape))
+    with pytest.raises(ShapeError, match="the symmetrised derivative takes"):
+        SymmetricDifferences()(images(2, 3, 1, 4, 5))
+    assert SymmetricDifferences().adjoint(images(2, 3, 1, 4, 5)).shape == (2, 2, 1, 4, 5)
+
+
+def test_shifted_normal_equations_of_an_orthonormal_transform() -> None:
+    transform, x = Wavelet("db2", 1), images(2, 1, 4, 8)
+    found = transform.solve_normal(x, 0.25)
+    torch.testing.assert_close(transform.adjoint(transform(found)) + 0.25 * found, x)
