@@ -312,3 +312,27 @@ def test_a_problem_that_names_its_distribution_stands_alone() -> None:
     assert doctor._problem(task, "no torch") == "component blur: no torch"
     assert doctor._counted(["a"]) == "1 problem"
     assert doctor._counted(["a", "b"]) == "2 problems"
+
+
+def test_the_head_of_a_report_tells_of_the_operator_where_there_is_one() -> None:
+    from types import SimpleNamespace
+
+    from wellposed.runs.contents import facts
+
+    operator = DenseOperator(torch.eye(4).tolist(), (1, 2, 2))
+    surroundings = {"device": "cpu", "date": "2026-01-02T03:04:05"}
+
+    def head(built: Any, **recipe: Any) -> dict[str, str]:
+        written = {"data": "squares", "operator": None, "noise": None, "precision": "single", "seed": 3, **recipe}
+        first = SimpleNamespace(operator=None)
+        experiment = SimpleNamespace(recipe=SimpleNamespace(**written), operator=built, first=lambda: first)
+        return dict(facts(experiment, surroundings))  # type: ignore[arg-type]
+
+    without = head(None)
+    assert without == {"data": "squares", "device": "cpu, single precision", "made": "2026-01-02 03:04 UTC, seed 3"}
+    nested = head(operator, data={"use": "simulated", "operator": {"use": "blur", "sigma": 2.0}})
+    assert nested["operator"] == "blur, sigma 2.0"
+    assert nested["image → measurement"] == "1 × 2 × 2 → 4"
+    assert head(operator)["operator"] == "DenseOperator"
+    assert head(operator, operator=["crop", {"use": "blur"}])["operator"] == "crop ∘ blur"
+    assert head(operator, noise={"use": "gaussian", "sigma": 0.1})["noise"] == "gaussian, sigma 0.1"

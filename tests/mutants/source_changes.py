@@ -36,7 +36,7 @@ EXCHANGED = {
 }  # fmt: skip
 MODULES = {"torch.", "np.", "math."}
 DROPPED = {"abs", "sqrt", "square", "conj", "clamp", "clamp_min", "clamp_max", "neg", "flip", "real", "relu", "exp"}
-SKIPPED_FUNCTIONS = {"examples", "example_task"}  # what the kit is given to try, not behaviour
+SKIPPED_FUNCTIONS = {"examples", "example_task", "example_problem"}  # what the kit is given to try, not behaviour
 
 
 @dataclass(frozen=True)

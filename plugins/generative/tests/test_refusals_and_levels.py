@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from wellposed.dataset import generator_of
+from wellposed.dataset import Dataset, Sample, generator_of
 from wellposed.errors import CompositionError, InputError, ShapeError
 from wellposed.problem import Problem
 from wellposed.testing.doubles import PeriodicBlur, QuadraticFidelity
@@ -188,3 +188,15 @@ def test_a_sampler_begins_with_the_noise_of_its_first_level() -> None:
     ended = steps.step(problem, steps.step(problem, begun))
     with pytest.raises(InputError, match="made with 2 steps; it has no step 3"):
         steps.step(problem, ended)
+
+
+def test_samples_without_an_image_are_told() -> None:
+    class Blind(Dataset):
+        def __len__(self) -> int:
+            return 1
+
+        def __getitem__(self, index: int) -> Sample:
+            return Sample("night", None, torch.ones(3))
+
+    with pytest.raises(InputError, match="sample night has no image"):
+        load_images(Blind(), [0], torch.zeros(1))

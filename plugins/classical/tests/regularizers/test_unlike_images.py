@@ -9,6 +9,7 @@ from torch import Tensor
 from wellposed import InputError, ShapeError
 from wellposed_classical.differences import Differences
 from wellposed_classical.inner_solvers.denoise import denoise, normalise
+from wellposed_classical.inner_solvers.step_sizes import Steps
 from wellposed_classical.regularizers.l1 import L1Norm
 from wellposed_classical.regularizers.total_variation import TotalVariation
 from wellposed_classical.symmetric_differences import SymmetricDifferences
@@ -130,3 +131,17 @@ def test_shifted_normal_equations_of_an_orthonormal_transform() -> None:
     transform, x = Wavelet("db2", 1), images(2, 1, 4, 8)
     found = transform.solve_normal(x, 0.25)
     torch.testing.assert_close(transform.adjoint(transform(found)) + 0.25 * found, x)
+
+
+def test_steps_of_the_accelerated_method_are_those_of_its_paper() -> None:
+    """Chambolle and Pock 2011, algorithm 2, with γ = 0.35: `στ‖∇‖² = 1` at every step, `θ = (1 + 2γτ)^−½`."""
+    steps = Steps(axes=2).take(6)
+    tau, sigma = 1.0, 1 / 8
+    for step in steps:
+        theta = (1 + 0.7 * tau) ** -0.5
+        assert step.sigma == pytest.approx(sigma)
+        assert step.sigma * tau * 8 == pytest.approx(1.0)
+        assert step.relax == pytest.approx(tau / (1 + tau))
+        assert step.extrapolate == pytest.approx((1 + theta) * tau / (1 + tau))
+        tau, sigma = theta * tau, sigma / theta
+    assert Steps(axes=3).take(1)[0].sigma == pytest.approx(1 / 12)

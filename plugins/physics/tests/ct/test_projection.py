@@ -315,3 +315,9 @@ def test_without_symmetries_the_matrix_is_the_same(name: str) -> None:
     x = normal(2, *geometry.shape)
     torch.testing.assert_close(whole.project(x), reduced.project(x), rtol=1e-11, atol=1e-11)
     assert reduced.stored_bytes < whole.stored_bytes / 3
+
+
+def test_a_geometry_can_be_a_key() -> None:
+    geometry = SCANS["parallel-even"]().geometry
+    assert {geometry: 1}[geometry] == 1
+    assert geometry != SCANS["parallel-even"]().geometry

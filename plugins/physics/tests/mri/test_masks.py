@@ -133,3 +133,13 @@ def test_lines_thin_out_on_both_sides_alike(lines):
         assert float(side[2:third].mean()) > 1.5 * float(side[third : 2 * third].mean())
         assert float(side[third : 2 * third].mean()) > 1.5 * float(side[2 * third : size].mean())
     assert bool(kept[:, centre].all())
+
+
+@pytest.mark.parametrize(("size", "ratio"), [((64, 64), 0.1), ((64, 48), 0.3), ((33, 40), 0.5)])
+def test_as_many_spokes_are_laid_as_it_takes(size, ratio):
+    count = round(ratio * size[0] * size[1])
+    lines = next(n for n in range(1, 200) if int(RadialMask(lines=n)(size).sum()) >= count)
+    mask = RadialMask(ratio=ratio)(size)
+    spokes = RadialMask(lines=lines)(size)
+    assert int(mask.sum()) == count
+    assert not bool((mask & ~spokes).any())

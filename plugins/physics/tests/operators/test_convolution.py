@@ -12,7 +12,7 @@ from torch import nn
 from wellposed.errors import InputError, ShapeError
 from wellposed_physics.operators.convolution import Convolution
 from wellposed_physics.operators.downsampling import Downsampling
-from wellposed_physics.operators.kernels import CameraShakeKernel, DiskKernel, GaussianKernel, MotionKernel
+from wellposed_physics.operators.kernels import CameraShakeKernel, DiskKernel, GaussianKernel, MotionKernel, _deposit
 
 GENERATOR = torch.Generator().manual_seed(3)
 IMAGE = torch.randn((2, 1, 9, 11), generator=GENERATOR, dtype=torch.float64)
@@ -219,3 +219,11 @@ def test_motion_goes_counter_clockwise_with_its_angle(length: float, angle: floa
     np.testing.assert_allclose(MotionKernel(length, angle)().numpy(), expected, atol=1e-12)
     if angle == 90.0:
         assert int((MotionKernel(length, angle)().sum(0) > 1e-9).sum()) == 1
+
+
+def test_a_path_that_rounding_puts_beyond_its_square_stays_in_it() -> None:
+    for place in (1 + 5e-10, -1 - 5e-10):
+        kernel = _deposit(torch.tensor([place], dtype=torch.float64), torch.zeros(1, dtype=torch.float64))
+        expected = torch.zeros(3, 3, dtype=torch.float64)
+        expected[0 if place < 0 else 2, 1] = 1.0
+        torch.testing.assert_close(kernel, expected, atol=1e-8, rtol=0)
