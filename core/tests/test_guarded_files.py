@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from wellposed.errors import InputError
+from wellposed.files import describe_file, read_array
 from wellposed.files.guard import choose, existing, listing, missing, reading, reason
 
 
@@ -66,3 +68,13 @@ def test_long_lists_and_reasons_are_cut() -> None:
     assert reason(ValueError("x" * 200)) == "x" * 200
     assert reason(ValueError("x" * 201)) == "x" * 200 + "…"
     assert reason(ValueError()) == "ValueError"
+
+
+def test_arrays_of_python_objects_are_neither_read_nor_listed(tmp_path: Path) -> None:
+    array = np.array([{"a": 1}, None], dtype=object)
+    np.save(tmp_path / "a.npy", array, allow_pickle=True)
+    np.savez(tmp_path / "a.npz", x=array)
+    for name in ("a.npy", "a.npz"):
+        for call in (describe_file, read_array):
+            with pytest.raises(InputError, match="cannot be used: it holds pickled Python objects"):
+                call(tmp_path / name)

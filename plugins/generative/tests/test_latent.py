@@ -12,7 +12,14 @@ from wellposed.problem import Problem
 from wellposed.space import inner
 from wellposed.testing.doubles import DenseOperator, QuadraticFidelity
 from wellposed_generative.iterations.quadratic import data_curvature, data_slope
-from wellposed_generative.latent import backtrack, direction, first_metric, minimise, updated_metric
+from wellposed_generative.latent import (
+    backtrack,
+    direction,
+    first_metric,
+    minimise,
+    updated_metric,
+    value_and_gradient,
+)
 
 
 def vectors(seed: int, count: int = 4, size: int = 3) -> Tensor:
@@ -173,3 +180,13 @@ def test_one_sample_with_several_weights_is_enough_to_refuse(lowest: Tensor | fl
     problem = posed(1.0)
     with pytest.raises(CompositionError, match="Rough is none here"):
         data_curvature("X", Problem(problem.operator, problem.measurement, fidelity))
+
+
+def test_values_and_gradients_of_each_vector_are_its_own() -> None:
+    z = vectors(4)
+    value, gradient = value_and_gradient(lambda p: p.square().sum(1) * torch.arange(1.0, 5.0), z)
+    torch.testing.assert_close(value, z.square().sum(1) * torch.arange(1.0, 5.0))
+    torch.testing.assert_close(gradient, 2 * z * torch.arange(1.0, 5.0)[:, None])
+    assert not value.requires_grad
+    assert not gradient.requires_grad
+    assert not z.requires_grad
