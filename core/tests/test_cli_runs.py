@@ -215,6 +215,7 @@ def test_training_writes_weights_that_fit(toy: Any, tmp_path: Path, monkeypatch:
     monkeypatch.setenv("TOY_HOOKS", str(tmp_path / "told"))
     done = toy("train", "toy/learned", "--out", "out")
     assert done.code == 0, done.errors
+    assert "training; metrics and checkpoints are in" in done.errors  # no terminal, no bar
     weights = load_file("out/model.safetensors")
     assert float(weights["w"]) != pytest.approx(0.1)
     use = "solvers.scaled={use: toy-scaled, weights: out/model.safetensors}"

@@ -336,3 +336,41 @@ def test_the_head_of_a_report_tells_of_the_operator_where_there_is_one() -> None
     assert head(operator)["operator"] == "DenseOperator"
     assert head(operator, operator=["crop", {"use": "blur"}])["operator"] == "crop ∘ blur"
     assert head(operator, noise={"use": "gaussian", "sigma": 0.1})["noise"] == "gaussian, sigma 0.1"
+
+
+def test_one_long_name_does_not_push_the_summaries_away(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from wellposed.cli import list_
+
+    monkeypatch.setenv("COLUMNS", "100")
+    entries = [
+        {
+            "kind": "operators",
+            "name": name,
+            "distribution": "d",
+            "version": "1",
+            "summary": "Blurs. And more.",
+            "error": None,
+        }
+        for name in ("blur", "b" * 60)
+    ]
+    list_._print(entries)
+    lines = [line for line in capsys.readouterr().out.splitlines() if "Blurs" in line]
+    assert lines[0].index("Blurs") == 34 + 4
+    assert lines[1].startswith("  " + "b" * 60)
+    list_._print(entries[:1])
+    assert "  blur  Blurs" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("zoom", "fits"), [([0, 0, 1, 1], True), ([-1, 0, 4, 4], False), ([0, 0, 0, 4], False)])
+def test_a_region_begins_at_zero_and_has_a_size(zoom: list[int], fits: bool) -> None:
+    from wellposed.errors import RecipeError
+    from wellposed.recipes.model import parse
+
+    document = {"data": "squares", "solvers": {"a": "x"}, "display": {"zoom": zoom}}
+    if fits:
+        assert parse(document, "r").display.zoom == tuple(zoom)
+    else:
+        with pytest.raises(RecipeError, match="of a region"):
+            parse(document, "r")

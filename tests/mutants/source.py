@@ -202,7 +202,8 @@ def main() -> None:
     names = [str(f.relative_to(runs.ROOT)) for f in files]
     names = [n for n in names if fnmatch.fnmatch(n, options.files) and not any(fnmatch.fnmatch(n, p) for p in LEFT_OUT)]
     changes = [change for name in names for change in changes_of(name, (runs.ROOT / name).read_text())]
-    latest = {str(r["key"]): r for r in read_lines(results)}
+    keys = {change.key for change in changes}
+    latest = {str(r["key"]): r for r in read_lines(results) if r["key"] in keys}
     known = Path(__file__).with_name("source_equivalents.jsonl")
     equivalents = {str(r["name"]) for r in read_lines(known)}
     if options.survivors:
@@ -214,7 +215,7 @@ def main() -> None:
         chosen = [change for change in chosen if change.key not in latest]
     if not options.report:
         run(chosen, options.jobs, state, results, options.seconds)
-        latest = {str(r["key"]): r for r in read_lines(results)}
+        latest = {str(r["key"]): r for r in read_lines(results) if r["key"] in keys}
     keep = set(latest) if options.survivors or options.report else wanted
     report([latest[key] for key in latest if key in keep], equivalents)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -228,3 +229,10 @@ def test_pixels_are_centred_in_the_square() -> None:
     line, column = textures._grid(4)
     assert line.tolist() == [-0.75, -0.25, 0.25, 0.75]
     assert column.shape == (4, 1)
+
+
+@pytest.mark.parametrize("found", [None, SimpleNamespace(submodule_search_locations=None)])
+def test_without_scikit_image_the_command_that_helps_is_said(found: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: found)
+    with pytest.raises(InputError, match="pip install scikit-image"):
+        SkimageImages(["camera"])[0]
