@@ -374,3 +374,26 @@ def test_a_region_begins_at_zero_and_has_a_size(zoom: list[int], fits: bool) -> 
     else:
         with pytest.raises(RecipeError, match="of a region"):
             parse(document, "r")
+
+
+@pytest.mark.parametrize("broken", [0, 1, None])
+def test_one_distribution_with_a_problem_is_enough_for_the_doctor(
+    broken: int | None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import typer
+
+    torch_answer = {"error": None, "version": "2", "cuda": None, "devices": [], "threads": 1}
+    checkups = [doctor.Checkup(f"d{i}", "1", 2, 1, ["torn"] if i == broken else []) for i in range(2)]
+    monkeypatch.setattr(doctor, "all_tasks", lambda: [{"sort": "torch"}])
+    monkeypatch.setattr(doctor, "probe", lambda tasks: [torch_answer])
+    monkeypatch.setattr(doctor, "examine", lambda tasks, answers: checkups)
+    monkeypatch.setattr(doctor, "all_clashes", list)
+    for as_json in (True, False):
+        if broken is None:
+            doctor.doctor(as_json)
+        else:
+            with pytest.raises(typer.Exit):
+                doctor.doctor(as_json)
+    out = capsys.readouterr().out
+    assert ("All is well." in out) == (broken is None)
+    assert ("• torn" in out) == (broken is not None)

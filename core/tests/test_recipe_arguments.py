@@ -162,3 +162,17 @@ def test_trained_weights_are_loaded_into_what_was_built(tmp_path: Path) -> None:
     path = tmp_path / "w.safetensors"
     save_file({}, str(path))
     assert isinstance(build("regularizers", {"use": "zero", "weights": str(path)}), Zero)
+
+
+class Either(Component):
+    """Takes rules in a list or by name."""
+
+    def __init__(self, rules: list[Rule] | dict[str, Rule]) -> None:
+        self.rules = rules
+
+
+def test_a_list_or_a_mapping_of_components() -> None:
+    named = construct(Either, {"rules": {"a": "relative-change"}}).rules
+    assert isinstance(named["a"], RelativeChange)
+    (listed,) = construct(Either, {"rules": ["relative-change"]}).rules
+    assert isinstance(listed, RelativeChange)
