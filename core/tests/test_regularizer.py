@@ -238,3 +238,21 @@ def test_zero_is_nothing(x: Tensor) -> None:
     assert zero.prox(x, 2.0) is x
     assert (zero.convex, zero.smoothness, zero.strong_convexity) == (True, 0.0, 0.0)
     assert zero.invariances == {"translation", "d4"}
+
+
+def test_one_learned_parameter_beside_a_frozen_one_gets_its_gradient(x: Tensor) -> None:
+    class Line(Regularizer):
+        source = "closed form"
+        capabilities = frozenset({"value", "grad"})
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.fixed = nn.Parameter(torch.tensor(2.0, dtype=torch.float64), requires_grad=False)
+            self.learned = nn.Parameter(torch.tensor(3.0, dtype=torch.float64))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.fixed * self.learned * x.square().flatten(1).sum(1)
+
+    line = Line()
+    line.grad(x).sum().backward()
+    torch.testing.assert_close(line.learned.grad, 4 * x.sum())

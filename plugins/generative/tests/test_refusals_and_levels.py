@@ -11,6 +11,7 @@ from wellposed.problem import Problem
 from wellposed.testing.doubles import PeriodicBlur, QuadraticFidelity
 from wellposed_generative.images import as_channels, from_channels, load_images
 from wellposed_generative.iterations.diffpir_steps import DiffPirSteps
+from wellposed_generative.iterations.variable_projection import VariableProjection
 from wellposed_generative.networks.diffusion import Diffusion
 from wellposed_generative.networks.gaussian_diffusion import GaussianDiffusion
 from wellposed_generative.networks.vae_covariance import VaeCovariance
@@ -200,3 +201,24 @@ def test_samples_without_an_image_are_told() -> None:
 
     with pytest.raises(InputError, match="sample night has no image"):
         load_images(Blind(), [0], torch.zeros(1))
+
+
+def test_groups_divide_every_width() -> None:
+    pytest.importorskip("diffusers")
+    prior = Diffusion((8, 8), widths=(8, 12), steps=20).eval()
+    with torch.no_grad():
+        assert prior.noise(torch.zeros(1, 1, 8, 8), 3).shape == (1, 1, 8, 8)
+
+
+def test_descent_begins_at_the_encoder_s_mean_and_at_random_vectors() -> None:
+    iteration = VariableProjection(starts=3, seed=4)
+    problem = VariableProjection.example_problem(2)
+    x = torch.rand(2, 1, 6, 6, dtype=torch.float64)
+    model = problem.regularizer.regularizer.model  # type: ignore[union-attr]
+    state = iteration.init(problem, x)
+    torch.testing.assert_close(state.latent[:, 0], model.encode(x)[0])
+    others = torch.randn((2, 2), generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+    torch.testing.assert_close(state.latent[:, 1:], others.expand(2, -1, -1))
+    assert bool((state.image == x[:, None]).all())
+    value = problem.data_value(x) + 0.1 * problem.regularizer.regularizer.joint(x, state.latent[:, 1])  # type: ignore[union-attr]
+    torch.testing.assert_close(state.objective[:, 1], value)
