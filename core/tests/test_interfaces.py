@@ -144,3 +144,19 @@ def test_a_fidelity_checks_finite_measurements_alone() -> None:
     assert torch.equal(fidelity.seen[0], y)
     assert torch.equal(fidelity.seen[1], y[[0, 2]])
     assert problem.finite.tolist() == [True, False, True, False]
+
+
+class Unbounded(SaturatingOperator):
+    """A nonlinear map of which no bound is known."""
+
+    def norm(self) -> None:  # type: ignore[override]
+        return None
+
+
+@pytest.mark.parametrize("unknown", ["outer", "inner"])
+def test_the_norm_of_a_product_is_known_where_both_are(unknown: str) -> None:
+    known = DenseOperator((2 * torch.eye(3)).tolist(), (3,))
+    free = Unbounded(IDENTITY, (3,))
+    product = free @ known if unknown == "outer" else known @ free
+    assert product.norm() is None
+    assert (SaturatingOperator(IDENTITY, (3,)) @ known).norm() == pytest.approx(3.0)
