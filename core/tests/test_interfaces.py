@@ -160,3 +160,23 @@ def test_the_norm_of_a_product_is_known_where_both_are(unknown: str) -> None:
     product = free @ known if unknown == "outer" else known @ free
     assert product.norm() is None
     assert (SaturatingOperator(IDENTITY, (3,)) @ known).norm() == pytest.approx(3.0)
+
+
+@pytest.mark.parametrize("precise_first", [True, False])
+def test_norms_are_taken_in_the_best_precision_that_an_operator_holds(precise_first: bool) -> None:
+    class Weighed(LinearOperator):
+        """`y = w·Mx` with the weights in single and the matrix in double precision."""
+
+        def __init__(self) -> None:
+            super().__init__(SPACE, SPACE)
+            parts = {"matrix": torch.diag(torch.tensor([1.0, 2.0, 3.0]).double()), "weights": torch.ones(3)}
+            for name in parts if precise_first else reversed(parts):
+                self.register_buffer(name, parts[name])
+
+        def _forward(self, x: Tensor) -> Tensor:
+            return self.weights * (x @ self.matrix.T)
+
+        def _adjoint(self, y: Tensor) -> Tensor:
+            return (self.weights * y) @ self.matrix
+
+    assert Weighed().norm() == pytest.approx(3.0, rel=1e-6)
