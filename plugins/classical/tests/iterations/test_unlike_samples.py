@@ -232,3 +232,16 @@ def test_a_learned_step_is_one_number() -> None:
         with pytest.raises(InputError, match="is one number"):
             make(torch.nn.Parameter(torch.tensor([0.1, 0.2])))
         make(torch.nn.Parameter(torch.tensor(0.1)))
+
+
+@pytest.mark.parametrize("weight", [0.25, 1.0, 3.0])
+@pytest.mark.parametrize("iteration", [ADMM(), ADMM(0.7)])
+def test_weights_of_the_data_in_closed_form_steps(normal, fidelity, iteration, weight) -> None:
+    """`w/2 ‖Mx − y‖² + 0.3‖x‖₁` with a mask `M`: soft thresholding at `0.3/w` where something was measured."""
+    mask = torch.ones(4, 5)
+    mask[:, ::2] = 0
+    operator = component("operators", "inpainting")(mask=mask, shape=[4, 5])
+    y = operator(2 * normal(3, 1, 4, 5))
+    problem = Problem(operator, y, fidelity("l2", weight=weight), 0.3 * L1Norm())
+    x = solve(problem, iteration, stop=Stop(300)).x
+    torch.testing.assert_close(x, torch.sgn(y) * (y.abs() - 0.3 / weight).clamp_min(0), rtol=1e-6, atol=1e-6)
