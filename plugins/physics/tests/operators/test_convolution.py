@@ -223,7 +223,8 @@ def test_motion_goes_counter_clockwise_with_its_angle(length: float, angle: floa
 
 def test_a_path_that_rounding_puts_beyond_its_square_stays_in_it() -> None:
     for place in (1 + 5e-10, -1 - 5e-10):
-        kernel = _deposit(torch.tensor([place], dtype=torch.float64), torch.zeros(1, dtype=torch.float64))
+        at, zero = torch.tensor([place], dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
         expected = torch.zeros(3, 3, dtype=torch.float64)
         expected[0 if place < 0 else 2, 1] = 1.0
-        torch.testing.assert_close(kernel, expected, atol=1e-8, rtol=0)
+        torch.testing.assert_close(_deposit(at, zero), expected, atol=1e-8, rtol=0)
+        torch.testing.assert_close(_deposit(zero, at), expected.T, atol=1e-8, rtol=0)
