@@ -228,3 +228,4 @@ def test_a_path_that_rounding_puts_beyond_its_square_stays_in_it() -> None:
         expected[0 if place < 0 else 2, 1] = 1.0
         torch.testing.assert_close(_deposit(at, zero), expected, atol=1e-8, rtol=0)
         torch.testing.assert_close(_deposit(zero, at), expected.T, atol=1e-8, rtol=0)
+        assert float(_deposit(at, at)[(0, 0) if place < 0 else (2, 2)]) == pytest.approx(1.0)
