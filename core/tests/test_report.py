@@ -336,3 +336,12 @@ def test_axes_of_one_point_have_a_length() -> None:
     assert (y_axis.low, y_axis.high) == (pytest.approx(1.8), pytest.approx(2.2))
     _, y_axis = _axes([(3.0, 0.0)])
     assert (y_axis.low, y_axis.high) == (-1.0, 1.0)
+
+
+def test_a_row_tells_its_bound_where_it_has_one() -> None:
+    plain = Row("a", "s", {"psnr": 30.0}, 0.5, 7, Verdict.CONVERGED)
+    assert plain.document() == {
+        "solver": "a", "sample": "s", "psnr": 30.0, "seconds": 0.5, "iterations": 7, "verdict": "converged"
+    }  # fmt: skip
+    bounded = Row("a", "s", {"psnr": 30.0}, 0.5, 7, Verdict.CONVERGED, bound=0.25)
+    assert bounded.document() == {**plain.document(), "bound": 0.25}
