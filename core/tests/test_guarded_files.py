@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from wellposed.errors import InputError
-from wellposed.files import describe_file, read_array
+from wellposed.files import describe_file, read_array, write_array
 from wellposed.files.guard import choose, existing, listing, missing, reading, reason
 
 
@@ -78,3 +78,10 @@ def test_arrays_of_python_objects_are_neither_read_nor_listed(tmp_path: Path) ->
         for call in (describe_file, read_array):
             with pytest.raises(InputError, match="cannot be used: it holds pickled Python objects"):
                 call(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.npz", "a.h5", "a.mat"])
+def test_only_numbers_are_written(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match="only numbers are written"):
+        write_array(tmp_path / name, np.array(["a", "b"]))
+    assert list(tmp_path.iterdir()) == []
