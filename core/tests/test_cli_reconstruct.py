@@ -280,3 +280,14 @@ def test_other_misfits_are_refused() -> None:
         fit(30, 20, dtype=np.complex64)
     with pytest.raises(InputError):
         fit(2, 3, 30, 20)
+
+
+@pytest.mark.parametrize(
+    ("save", "words"),
+    [("image.xyz", "the extension must be one of"), ("nowhere/image.npy", "there is no folder nowhere")],
+)
+def test_where_an_image_cannot_be_saved_is_told_before_any_work(toy: Any, save: str, words: str) -> None:
+    np.save("y.npy", np.zeros((1, 24, 24), dtype=np.float32))
+    done = toy("reconstruct", "toy/squares", "--measurement", "y.npy", "--solver", "adjoint", "--save", save)
+    assert done.code == 2
+    assert words in done.errors

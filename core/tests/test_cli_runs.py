@@ -215,6 +215,7 @@ def test_training_writes_weights_that_fit(toy: Any, tmp_path: Path, monkeypatch:
     monkeypatch.setenv("TOY_HOOKS", str(tmp_path / "told"))
     done = toy("train", "toy/learned", "--out", "out")
     assert done.code == 0, done.errors
+    assert "training; metrics and checkpoints are in" in done.errors  # no terminal, no bar
     weights = load_file("out/model.safetensors")
     assert float(weights["w"]) != pytest.approx(0.1)
     use = "solvers.scaled={use: toy-scaled, weights: out/model.safetensors}"
@@ -313,3 +314,21 @@ def test_what_would_fail_after_the_work_is_refused_before(toy: Any, setting: str
 def test_a_region_outside_the_image_is_moved_into_it(toy: Any) -> None:
     assert toy("run", "toy/squares", "display.zoom=[1000, 1000, 50, 50]", "--out", "out").code == 0
     assert Path("out/report.html").is_file()
+
+
+def test_stability_prints_a_table_with_the_first_metric(toy: Any) -> None:
+    done = toy("stability", "toy/squares", "--norms", "0.05", "--out", "out")
+    assert done.code == 0, done.errors
+    assert "gain" in done.output
+    assert "toy psnr" in done.output.replace("\n", " ")
+    assert "adjoint" in done.output
+    assert "searched for" not in done.output
+    done = toy("stability", "toy/squares", "--norms", "0.05,x")
+    assert done.code == 2
+    assert "numbers such as" in done.errors
+
+
+def test_stability_of_what_has_no_derivative_says_that_it_searched(toy: Any) -> None:
+    done = toy("stability", "toy/squares", "solvers={a: toy-adjoint, r: toy-rounded}", "--norms", "0.05", "--out", "o")
+    assert done.code == 0, done.errors
+    assert "worst errors were searched for" in done.output.replace("\n", " ")

@@ -129,3 +129,16 @@ def test_training_observers_hand_on_to_the_hooks(manager: HookManager, tmp_path:
     observer.epoch(1, {})
     observer.checkpoint(tmp_path, 1)
     assert seen == [(1, {"loss": 2.0}), 1, tmp_path]
+
+
+def test_wrappers_are_refused_beside_others_of_their_hook(manager: HookManager) -> None:
+    manager.register(plugin(on_epoch=lambda: None), "plain")
+
+    def on_epoch() -> Any:
+        yield
+
+    wrapper = types.ModuleType("a_plugin")
+    setattr(wrapper, "on_epoch", hookimpl(wrapper=True)(on_epoch))  # noqa: B010 - a module made here
+    with pytest.raises(TypeError, match="on_epoch is a wrapper"):
+        manager.register(wrapper, "wrapper")
+    assert manager.names() == ["plain"]

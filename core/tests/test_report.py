@@ -18,8 +18,8 @@ from wellposed.experiment import Results, Row, SampleResult
 from wellposed.recipes import Display
 from wellposed.recipes.model import parse
 from wellposed.report import Page, render
-from wellposed.report.chart import Axis, line_chart
-from wellposed.report.gallery import view_sample
+from wellposed.report.chart import Axis, _axes, line_chart
+from wellposed.report.gallery import _ticks, view_sample
 from wellposed.report.picture import Picture, image_values, measurement_values, shared_window, telling_region, window_of
 from wellposed.report.table import best_solvers, mean_and_spread, number
 from wellposed.solution import Verdict
@@ -277,3 +277,71 @@ def test_numbers_have_the_digits_worth_reading() -> None:
     assert number("nmse", 0.0123456) == "0.01235"
     assert number("nmse", 1.5e-9) == "1.500e-09"
     assert mean_and_spread("nmse", {"nmse": 0.5, "nmse_std": 0.01234}) == "0.5000 ± 0.012"
+
+
+def test_a_curve_fills_its_frame() -> None:
+    """The first point lies on the left axis, the last one at the right end of the grid."""
+    svg = str(line_chart({"a": [(2.0, 1.0), (3.0, 2.0), (4.0, 3.0)]}, "x", "y", {}))
+    left, right = re.search(r'class="axis" x1="([\d.]+)" x2="([\d.]+)"', svg).groups()  # type: ignore[union-attr]
+    points = re.search(r'points="([^"]+)"', svg).group(1).split()  # type: ignore[union-attr]
+    xs = [float(p.split(",")[0]) for p in points]
+    assert xs == [float(left), (float(left) + float(right)) / 2, float(right)]
+    ys = [float(p.split(",")[1]) for p in points]
+    assert ys[0] > ys[1] > ys[2], "upwards is less"
+    grid = [float(y) for y in re.findall(r'class="grid" [^>]*y1="([\d.]+)"', svg)]
+    assert min(grid) >= min(ys) - 20
+    assert max(grid) <= max(ys) + 20
+
+
+@pytest.mark.parametrize(
+    ("window", "text"),
+    [
+        ((0.0, 1.0), ("0", "1")),
+        ((-1.0, 2.5), ("−1", "2.5")),
+        ((1e-9, 1.0), ("0", "1")),
+        ((1e-5, 1.0), ("1e−05", "1")),
+        ((-2.0, 1e-9), ("−2", "0")),
+        ((0.0, 0.0), ("0", "0")),
+    ],
+)
+def test_ends_of_a_grey_scale(window: tuple[float, float], text: tuple[str, str]) -> None:
+    assert _ticks(window) == text
+
+
+@pytest.mark.parametrize(
+    ("points", "log"),
+    [
+        ([(1.0, 1.0), (2.0, 9.9)], (False, False)),
+        ([(1.0, 1.0), (2.0, 10.0)], (False, True)),
+        ([(1.0, 0.0), (2.0, 10.0)], (False, False)),
+        ([(1.0, -1.0), (2.0, 10.0)], (False, False)),
+        ([(1.0, 1.0), (299.0, 2.0)], (False, False)),
+        ([(1.0, 1.0), (300.0, 2.0)], (True, False)),
+        ([(0.0, 1.0), (300.0, 2.0)], (False, False)),
+        ([(0.5, 1.0), (300.0, 2.0)], (True, False)),
+    ],
+)
+def test_axes_are_logarithmic_over_decades(points: list[tuple[float, float]], log: tuple[bool, bool]) -> None:
+    x_axis, y_axis = _axes(points)
+    assert (x_axis.log, y_axis.log) == log
+    assert (x_axis.low, x_axis.high) == (points[0][0], points[1][0])
+    span = (points[1][1] - points[0][1]) * 0.05
+    if not y_axis.log:
+        assert (y_axis.low, y_axis.high) == (pytest.approx(points[0][1] - span), pytest.approx(points[1][1] + span))
+
+
+def test_axes_of_one_point_have_a_length() -> None:
+    x_axis, y_axis = _axes([(3.0, 2.0)])
+    assert (x_axis.low, x_axis.high) == (3.0, 4.0)
+    assert (y_axis.low, y_axis.high) == (pytest.approx(1.8), pytest.approx(2.2))
+    _, y_axis = _axes([(3.0, 0.0)])
+    assert (y_axis.low, y_axis.high) == (-1.0, 1.0)
+
+
+def test_a_row_tells_its_bound_where_it_has_one() -> None:
+    plain = Row("a", "s", {"psnr": 30.0}, 0.5, 7, Verdict.CONVERGED)
+    assert plain.document() == {
+        "solver": "a", "sample": "s", "psnr": 30.0, "seconds": 0.5, "iterations": 7, "verdict": "converged"
+    }  # fmt: skip
+    bounded = Row("a", "s", {"psnr": 30.0}, 0.5, 7, Verdict.CONVERGED, bound=0.25)
+    assert bounded.document() == {**plain.document(), "bound": 0.25}

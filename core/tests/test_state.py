@@ -108,3 +108,17 @@ def test_lazily_conjugated_tensors_are_flattened_as_what_they_are() -> None:
 def test_detach_cuts_the_tape_everywhere() -> None:
     state = mixed().map(lambda t: t.requires_grad_() if t.is_floating_point() or t.is_complex() else t)
     assert not any(t.requires_grad for t in state.detach().tensors(bookkeeping=True))
+
+
+def test_what_is_derived_is_lost_where_one_number_changes() -> None:
+    @dataclass(frozen=True)
+    class Bounded(State):
+        x: Tensor
+        bound: Tensor = derived()
+
+    state = Bounded(torch.arange(6.0).reshape(3, 2), torch.tensor([1.0, 2.0, 3.0]))
+    matrix = state.flatten().clone()
+    matrix[1, 0] += 1e-3
+    found = state.unflatten(matrix)
+    assert torch.isnan(found.bound).tolist() == [False, True, False]
+    assert found.bound[[0, 2]].tolist() == [1.0, 3.0]

@@ -90,3 +90,15 @@ def test_a_fixed_number_of_iterations_is_done_and_an_unmet_accuracy_is_loud() ->
     short = solve_lower(denoiser(problem.regularizer, 3), problem, Demand(1e-9), None)
     assert not short.attained
     assert all(math.isfinite(b) and b > 1e-9 for b in short.bounds)
+
+
+def test_one_image_that_misses_its_accuracy_is_enough_to_say_so() -> None:
+    """The second signal is at its solution from the start; the first needs more steps than there are."""
+    y = torch.zeros(2, 1, 32, dtype=torch.float64)
+    y[0] = torch.randn(1, 32, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    regularizer = Smoothed(1.0, 1e-3, 1e-3)
+    problem = Problem(Identity(32), y, QuadraticFidelity(), regularizer)
+    short = solve_lower(denoiser(regularizer, 3), problem, Demand(1e-3), None)
+    assert not short.attained
+    assert short.bounds[1] <= 1e-3 < short.bounds[0]
+    assert solve_lower(denoiser(regularizer), problem, Demand(1e-3), None).attained

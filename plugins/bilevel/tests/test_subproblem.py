@@ -130,3 +130,11 @@ def test_first_points_stay_in_the_box() -> None:
     points = first_points(np.array([0.95, 0.5]), 0.1)
     assert points[0] == pytest.approx([0.85, 0.5])
     assert points[1] == pytest.approx([0.95, 0.6])
+
+
+def test_one_bound_that_is_met_from_either_side() -> None:
+    """The free minimiser leaves the box in one coordinate alone, below or above."""
+    for sign in (1.0, -1.0):
+        jacobian, residuals = np.eye(2), -np.array([0.1, sign * 0.5])
+        s = least_squares_step(residuals, jacobian, 0.4, np.array([-0.2, -0.2]), np.array([0.2, 0.2]))
+        np.testing.assert_allclose(s, [0.1, sign * 0.2], atol=1e-12)

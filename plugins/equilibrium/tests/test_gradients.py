@@ -244,3 +244,20 @@ def taped_bytes(gradient: Gradient, steps: int) -> int:
 def test_memory_is_flat_in_the_number_of_iterations() -> None:
     assert taped_bytes(Implicit(), 200) == taped_bytes(Implicit(), 10)
     assert taped_bytes(Unrolled(), 200) > 10 * taped_bytes(Unrolled(), 10)
+
+
+@pytest.mark.parametrize("gradient", [Implicit(tolerance=1e-12), JacobianFree(), Phantom()])
+def test_a_sample_without_a_measurement_spoils_no_gradient(gradient: Gradient) -> None:
+    y = torch.randn(3, 1, 4, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    broken = y.clone()
+    broken[1, 0, 2, 3] = torch.nan
+
+    def gradients(measurement: Tensor, kept: list[int]) -> Tensor:
+        iteration = Contraction()
+        problem = Problem(Identity(), measurement, Squared())
+        solution = solve(problem, iteration, stop=Stop(200, [FixedPointResidual(1e-13)]), gradient=gradient)
+        solution.x[kept].square().sum().backward()
+        assert iteration.weight.grad is not None
+        return iteration.weight.grad
+
+    torch.testing.assert_close(gradients(broken, [0, 2]), gradients(y[[0, 2]], [0, 1]), rtol=1e-8, atol=1e-10)

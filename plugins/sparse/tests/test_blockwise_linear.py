@@ -118,3 +118,20 @@ def test_noise_shrinks_the_fit(blocks: LinearOperator) -> None:
     eye = torch.eye(8, dtype=torch.float64)[:, None]
     half = 0.5 * phi.adjoint(eye).flatten(1).T
     assert float((solver.matrix - half).norm() / half.norm()) < 0.15
+
+
+def test_a_fit_with_a_zero_in_it_is_a_fit(blocks: LinearOperator) -> None:
+    solver = BlockwiseLinear(block=4, rows=8).double()
+    assert not solver.fitted
+    solver.matrix[3, 2] = 0.5
+    assert solver.fitted
+    before = solver.matrix.clone()
+    solver.prepare(training(blocks))
+    assert torch.equal(solver.matrix, before)
+
+
+@pytest.mark.parametrize("numbers", [{"block": 0}, {"rows": 0}])
+def test_sizes_of_nothing_are_refused(numbers: dict) -> None:
+    with pytest.raises(InputError, match="block ≥ 1 and rows ≥ 1"):
+        BlockwiseLinear(**numbers)
+    assert BlockwiseLinear(1, 1).matrix.shape == (1, 1)

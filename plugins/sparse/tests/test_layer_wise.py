@@ -216,3 +216,39 @@ def test_what_makes_no_training_is_told(dense: LinearOperator, tmp_path: Path) -
     trainer().fit(ALISTA(layers=1), codes(dense), tmp_path / "run")
     with pytest.raises(InputError, match=r"made with decay = 1\.0, asked for is 0\.5"):
         trainer(decay=0.5).fit(ALISTA(layers=1), codes(dense), tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("numbers", "words"),
+    [
+        (((2, 3), (0.1,), 1.0), "stage_steps must be as many as learning_rates"),
+        (((), (), 1.0), "stage_steps must be as many as learning_rates"),
+        (((2, -1), (0.1, 0.1), 1.0), "stage_steps must be at least 0 each"),
+        (((0, 0), (0.1, 0.1), 1.0), "sum of stage_steps must be at least 1"),
+        (((2, 3), (0.1, 0.0), 1.0), "learning_rates must be positive"),
+        (((2,), (0.1,), 0.0), r"decay must be in \(0, 1\]"),
+        (((2,), (0.1,), 1.1), r"decay must be in \(0, 1\]"),
+    ],
+)
+def test_stages_that_make_no_training(numbers: tuple, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        Stages(*numbers)
+    assert Stages((0, 1), (0.1, 0.1), 1.0).steps_per_layer == 1
+
+
+def test_a_network_of_which_some_is_frozen_still_learns(matrix_codes: Simulated, tmp_path: Path) -> None:
+    solver = ALISTA(layers=2)
+    frozen = next(iter(solver.parameters()))
+    frozen.requires_grad_(False)
+    before = weights(solver)
+    trainer().fit(solver, matrix_codes, tmp_path)
+    assert any(not torch.equal(before[name], value) for name, value in weights(solver).items())
+    for p in solver.parameters():
+        p.requires_grad_(False)
+    with pytest.raises(InputError, match="has nothing to learn"):
+        trainer().fit(solver, matrix_codes, tmp_path / "again")
+
+
+@pytest.fixture
+def matrix_codes(dense: LinearOperator) -> Simulated:
+    return codes(dense)

@@ -199,3 +199,40 @@ def test_bad_settings_and_data_are_told(toy: ModuleType, tmp_path: Path) -> None
         Supervised(steps=1).fit(nn.Linear(1, 1), toy.data(), tmp_path)
     with pytest.raises(InputError, match="nothing to learn"):
         Supervised(steps=1).fit(toy.solver().requires_grad_(False), toy.data(), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"learning_rate": 0.0}, "learning_rate must be positive"),
+        ({"final_learning_rate": -0.1}, "final_learning_rate must be at least 0"),
+        ({"betas": (0.9, 1.0)}, r"betas must be in \[0, 1\)"),
+        ({"betas": (-0.1, 0.9)}, r"betas must be in \[0, 1\)"),
+        ({"validation": 2, "metrics": []}, "names nothing to measure"),
+    ],
+)
+def test_numbers_that_make_no_training(toy: ModuleType, changes: dict, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        toy.trainer(**changes)
+    toy.trainer(betas=(0.0, 0.0), final_learning_rate=0.0)
+
+
+def test_rates_fall_by_half_a_cosine_to_the_last() -> None:
+    from wellposed_supervised.trainers.course import Rate
+
+    rate = Rate(1.0, 0.2, (0.9, 0.99))
+    assert [rate.of_step(step, 4) for step in (0, 2, 4)] == pytest.approx([1.0, 0.6, 0.2])
+    assert rate.document() == {"learning_rate": 1.0, "final_learning_rate": 0.2, "betas": [0.9, 0.99]}
+
+
+def test_a_solver_of_which_a_part_is_frozen_still_learns(toy: ModuleType, tmp_path: Path) -> None:
+    target = LearnedPrimalDual(steps=1, width=4)
+    first, *_ = target.parameters()
+    first.requires_grad_(False)
+    before = weights(target)
+    toy.trainer(steps=2, validation=0, metrics=[]).fit(target, toy.data(), tmp_path)
+    assert not same(before, weights(target))
+    for p in target.parameters():
+        p.requires_grad_(False)
+    with pytest.raises(InputError, match="has nothing to learn"):
+        toy.trainer(steps=2).fit(target, toy.data(), tmp_path / "again")

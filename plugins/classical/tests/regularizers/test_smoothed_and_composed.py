@@ -7,6 +7,7 @@ import torch
 
 from wellposed import CompositionError, InputError, LinearOperator, Regularizer, Space
 from wellposed.errors import CapabilityMissing
+from wellposed.registry import component
 from wellposed.space import inner, norm
 from wellposed_classical.regularizers.box import Nonnegativity
 from wellposed_classical.regularizers.compose import Compose
@@ -140,3 +141,19 @@ def test_compose_refuses_what_it_cannot_use() -> None:
 
     with pytest.raises(CompositionError, match="Nothing"):
         Compose(Nothing(), Matrix(randn(8, 16)))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_orthonormal_rows_are_checked_in_the_operator_s_precision(dtype: torch.dtype) -> None:
+    rows = torch.linalg.qr(torch.randn(9, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)).Q.T
+    operator = component("operators", "matrix")([1, 3, 3], [4], rows).to(dtype)
+    composed = Compose(L1Norm(), operator, orthonormal_rows=True)
+    assert "prox" in composed.capabilities
+    x = torch.randn(2, 1, 3, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64).to(dtype)
+    found = composed.prox(x, 0.3)
+    assert found.dtype == dtype
+    image = operator(x)
+    shrunk = torch.sgn(image) * (image.abs() - 0.3).clamp_min(0)
+    torch.testing.assert_close(found, x + operator.adjoint(shrunk - image))
+    with pytest.raises(InputError, match="was declared to have orthonormal rows"):
+        Compose(L1Norm(), component("operators", "matrix")([1, 3, 3], [4], 1.001 * rows).to(dtype), True)

@@ -123,3 +123,10 @@ def test_arguments_are_checked() -> None:
     for wrong in ({"ratio": 0.0}, {"tolerance": -1.0}, {"limit": 0}):
         with pytest.raises(InputError, match=next(iter(wrong))):
             TotalGeneralizedVariation(**wrong)
+
+
+def test_a_value_with_a_graph_is_the_same_value() -> None:
+    x = torch.randn(2, 1, 5, 6, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    regularizer = TotalGeneralizedVariation()
+    plain = regularizer(x)
+    torch.testing.assert_close(regularizer(x.clone().requires_grad_()).detach(), plain, rtol=1e-12, atol=0)

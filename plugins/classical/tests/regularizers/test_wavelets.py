@@ -106,3 +106,13 @@ def test_conjugate_certifies_the_prox(approximation: bool) -> None:
     torch.testing.assert_close(regularizer(u), inner(u, p), rtol=1e-11, atol=0)
     assert regularizer.conjugate(2 * p).isinf().all()
     torch.testing.assert_close(regularizer.prox_conjugate(x / 0.4, 2.5), p, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("wavelet", ["haar", "db2", "db4", "db7", "sym5", "coif2"])
+@pytest.mark.parametrize("size", [2, 4, 6, 8, 10, 12, 14, 16])
+def test_signals_shorter_than_the_filter_are_transformed_orthonormally(wavelet: str, size: int) -> None:
+    transform = Wavelet(wavelet, 1)
+    x = torch.randn(2, 1, size, 2 * size, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    coefficients = transform(x)
+    torch.testing.assert_close(transform.adjoint(coefficients), x)
+    torch.testing.assert_close(coefficients.square().sum(), x.square().sum())

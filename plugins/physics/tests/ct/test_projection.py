@@ -17,7 +17,7 @@ from wellposed_physics.ct.gather_engine import GatherEngine
 from wellposed_physics.ct.joseph import joseph_matrix, rays_of
 from wellposed_physics.ct.parallel_beam import ParallelBeam
 from wellposed_physics.ct.sparse_engine import SparseEngine
-from wellposed_physics.ct.symmetry import reduce_rays
+from wellposed_physics.ct.symmetry import reduce_rays, unreduced
 from wellposed_physics.ct.torch_engine import TorchEngine
 
 try:
@@ -36,6 +36,9 @@ SCANS = {
     "parallel-odd": lambda: ParallelBeam((24, 24), 15, bin_spacing=0.8),
     "parallel-limited": lambda: ParallelBeam((24, 17), 14, first=0.2, arc=1.1, pixel_size=1.3, bins=31),
     "parallel-off-centre": lambda: ParallelBeam((15, 22), 14, rotation_centre=11.8, bins=30, channels=2),
+    "parallel-off-centre-square": lambda: ParallelBeam((16, 16), 12, rotation_centre=9.3, bins=20),
+    "one-view-without-partner": lambda: ParallelBeam((16, 16), [0.3, -0.3, 1.0]),
+    "fan-one-view-without-partner": lambda: FanBeam((16, 16), [0.3, -0.3, 1.0], **SCANNER),
     "fan-full-turn": lambda: FanBeam((24, 24), 20, **SCANNER),
     "fan-limited": lambda: FanBeam((13, 24), [0.1, 0.7, 3.0, 4.4, 4.4], rotation_centre=17.3, bins=40, **SCANNER),
     "one-pixel": lambda: ParallelBeam((1, 1), 3),
@@ -101,6 +104,8 @@ def test_symmetries_leave_the_matrix_as_it_is(scan, images):
         ("parallel-full-turn", 8),
         ("parallel-odd", 4),
         ("parallel-limited", 2),
+        ("one-view-without-partner", 2),
+        ("fan-one-view-without-partner", 1),
         ("fan-full-turn", 8),
         ("fan-limited", 1),
     ],
@@ -299,3 +304,20 @@ def test_a_source_inside_the_image_is_refused():
 def test_images_of_another_size_are_refused():
     with pytest.raises(ShapeError, match="batch, 1, 16, 16"):
         ParallelBeam((16, 16), 9)(torch.zeros(1, 1, 16, 17))
+
+
+@pytest.mark.parametrize("name", ["parallel-even", "fan-full-turn"])
+def test_without_symmetries_the_matrix_is_the_same(name: str) -> None:
+    geometry = SCANS[name]().geometry
+    reference = torch.empty(0, dtype=torch.float64)
+    whole = SparseEngine(geometry, reference, unreduced(geometry))
+    reduced = SparseEngine(geometry, reference, reduce_rays(geometry, 1e-13))
+    x = normal(2, *geometry.shape)
+    torch.testing.assert_close(whole.project(x), reduced.project(x), rtol=1e-11, atol=1e-11)
+    assert reduced.stored_bytes < whole.stored_bytes / 3
+
+
+def test_a_geometry_can_be_a_key() -> None:
+    geometry = SCANS["parallel-even"]().geometry
+    assert {geometry: 1}[geometry] == 1
+    assert geometry != SCANS["parallel-even"]().geometry

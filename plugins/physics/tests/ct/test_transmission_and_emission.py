@@ -120,3 +120,16 @@ def test_emission_moves_with_its_precision():
 def test_emission_refuses_bad_input(beam, arguments, sentence):
     with pytest.raises(InputError, match=sentence):
         Emission(beam, **arguments)
+
+
+@pytest.mark.parametrize("name", ["attenuation", "background"])
+@pytest.mark.parametrize("value", [-0.1, float("inf"), float("nan")])
+def test_one_bin_that_is_negative_or_not_finite_is_refused(name: str, value: float) -> None:
+    operator = ParallelBeam((8, 8), 4)
+    field = torch.ones(operator.range.shape)
+    Emission(operator, **{name: field})
+    field.view(-1)[5] = value
+    with pytest.raises(InputError, match=f"{name} must be finite and not negative"):
+        Emission(operator, **{name: field})
+    with pytest.raises(InputError, match=f"{name} of shape .* does not fit"):
+        Emission(operator, **{name: torch.ones(3, 3)})

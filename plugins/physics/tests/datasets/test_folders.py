@@ -184,3 +184,14 @@ def test_lidc_slices_are_ordered_attenuation(tmp_path: Path, write_ct: Any) -> N
         LIDC(str(tmp_path / "empty"))
     with pytest.raises(InputError, match="there is no folder"):
         LIDC(str(tmp_path / "nowhere"))
+
+
+def test_slices_of_a_file_with_several_arrays_need_a_name(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", one=np.ones((3, 8, 8)), two=np.zeros((2, 8, 8)))
+    with pytest.raises(InputError, match="holds no single array ; name one"):
+        ImageFolder(str(tmp_path), slice_axis=0)
+    with pytest.raises(InputError, match="holds no single array three; name one"):
+        ImageFolder(str(tmp_path), slice_axis=0, key="three")
+    assert len(ImageFolder(str(tmp_path), slice_axis=0, key="two")) == 2
+    with pytest.raises(InputError, match=r"shape \(3, 8, 8\) and no slice_axis 3"):
+        ImageFolder(str(tmp_path), slice_axis=3, key="one")

@@ -223,3 +223,16 @@ def test_bad_volumes_are_told(tmp_path: Path) -> None:
     write_volume(tmp_path / "a.h5", np.zeros((1, 2, 16, 16)))
     with pytest.raises(InputError, match=r"a\.h5\[0\] is zero everywhere"):
         FastMRI(str(tmp_path))[0]
+
+
+def test_lines_that_were_not_measured_to_their_ends_count_as_lines(tmp_path: Path) -> None:
+    """Zero-padded along the readout: a line is observed where any of its samples is."""
+    kspace, _ = oversampled()
+    lines = np.zeros(60, bool)
+    lines[::2] = lines[20:40] = True
+    padded = kspace * lines
+    padded[:, :8] = 0
+    write_volume(tmp_path / "a.h5", padded[None], mask=lines)
+    sample = FastMRI(str(tmp_path / "a.h5"), size=48)[0]
+    assert sample.measurement is not None
+    assert torch.equal((sample.measurement != 0).any(0).any(0), torch.from_numpy(lines))

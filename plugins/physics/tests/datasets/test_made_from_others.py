@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from wellposed import Dataset, InputError, Sample, Simulated, component
+from wellposed.dataset import generator_of
 from wellposed.recipes import build
 from wellposed.testing.doubles import Bumps
 from wellposed_physics.datasets.augmented import Augmented
@@ -130,3 +131,20 @@ def test_augmented_images_are_moved_as_asked() -> None:
         assert abs(int(inside.any(1).sum()) - 20) <= 1
     with pytest.raises(InputError, match="rotation and gamma"):
         Augmented(phantom, rotation=-1.0)
+
+
+def test_a_selection_of_one() -> None:
+    assert len(Selection(bumps(), first=5, count=1)) == 1
+    assert torch.equal(truth(Selection(bumps(), first=5, count=1), 0), truth(bumps(), 5))
+
+
+def test_drawn_angles_go_once_around_and_are_told() -> None:
+    data = Rotated(bumps(200), seed=5)
+    angles = []
+    for i in range(200):
+        u = float(torch.rand((), generator=generator_of(5, i), dtype=torch.float64))
+        assert data[i].name.endswith(f" {360 * u:.0f}°")
+        angles.append(360 * u)
+    torch.testing.assert_close(truth(data, 7), turned(truth(bumps(200), 7), angles[7]))
+    assert min(angles) < 20
+    assert max(angles) > 340

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from wellposed.dataset import Dataset, generator_of
 from wellposed.errors import InputError
+from wellposed_physics.datasets import textures
 from wellposed_physics.datasets.ellipses import LAWS, Ellipses
 from wellposed_physics.datasets.rendering import render_ellipses
 from wellposed_physics.datasets.shepp_logan import ELLIPSES, SheppLogan
@@ -171,3 +173,66 @@ def test_photographs_are_scikit_images() -> None:
     assert colour.shape == (3, 400, 600)
     with pytest.raises(InputError, match=r"no image \['lena'\]; it has astronaut"):
         SkimageImages(["lena"])
+
+
+def leaf_covers(u: Tensor, size: int) -> Tensor:
+    """Whether the leaf that the numbers `u` describe covers each pixel, from its inequalities."""
+    sides = textures._SIDES
+    line = (2 * torch.arange(size) + 1) / size - 1
+    x, y = line[None, :] - (2.4 * u[1] - 1.2), line[:, None] - (2.4 * u[2] - 1.2)
+    small, large = textures._SMALLEST**-2, textures._LARGEST**-2
+    radius = (small - u[0] * (small - large)) ** -0.5
+    if u[5] < 0.5:
+        angles = (torch.arange(sides) + u[6 : 6 + sides]) * 2 * math.pi / sides
+        reach = radius * (0.6 + 0.4 * u[6 + sides :])
+        return torch.stack([x * a.cos() + y * a.sin() <= d for a, d in zip(angles, reach, strict=True)]).all(0)
+    turn = math.pi * u[4]
+    along, across = x * turn.cos() + y * turn.sin(), y * turn.cos() - x * turn.sin()
+    return (along / radius) ** 2 + (across / (radius * (0.3 + 0.7 * u[3]))) ** 2 <= 1
+
+
+def test_the_leaf_that_fell_last_lies_on_top() -> None:
+    """Every pixel asked about every leaf; pixels at rims may round either way."""
+    for index in range(4):
+        top = textures._topmost(12, 48, generator_of(3, index))
+        u = torch.rand((12, 6 + 2 * textures._SIDES), generator=generator_of(3, index))
+        expected = torch.zeros(48, 48, dtype=torch.long)
+        for number in range(12):
+            expected[leaf_covers(u[number], 48)] = number + 1
+        assert float((top != expected).double().mean()) < 2e-3
+        assert len(top.unique()) > 3
+
+
+def test_sizes_of_leaves_follow_the_law_of_dead_leaves() -> None:
+    """`P(r) ∝ r⁻³` between the smallest and the largest radius: `r⁻²` is uniform."""
+    u = torch.linspace(0, 1, 5)
+    small, large = textures._SMALLEST**-2, textures._LARGEST**-2
+    radius = (small - u * (small - large)).rsqrt()
+    assert float(radius[0]) == pytest.approx(textures._SMALLEST)
+    assert float(radius[-1]) == pytest.approx(textures._LARGEST)
+
+
+def test_textures_have_unit_variance_and_a_spectrum_of_their_slope() -> None:
+    fields = torch.stack([textures._textures(64, generator_of(0, i)) for i in range(30)])
+    torch.testing.assert_close(fields.mean((2, 3)), torch.zeros(30, len(textures._SLOPES)), atol=1e-5, rtol=0)
+    torch.testing.assert_close(fields.std((2, 3)), torch.ones(30, len(textures._SLOPES)))
+    power = torch.fft.rfft2(fields).abs().square().mean(0)
+    frequency = torch.hypot(torch.fft.fftfreq(64)[:, None], torch.fft.rfftfreq(64))
+    inside = (frequency > 0.05) & (frequency < 0.4)
+    for spectrum, slope in zip(power, textures._SLOPES, strict=True):
+        x, y = frequency[inside].log(), spectrum[inside].log()
+        fitted = ((x - x.mean()) * (y - y.mean())).sum() / (x - x.mean()).square().sum()
+        assert float(fitted) == pytest.approx(-2 * slope, abs=0.15)
+
+
+def test_pixels_are_centred_in_the_square() -> None:
+    line, column = textures._grid(4)
+    assert line.tolist() == [-0.75, -0.25, 0.25, 0.75]
+    assert column.shape == (4, 1)
+
+
+@pytest.mark.parametrize("found", [None, SimpleNamespace(submodule_search_locations=None)])
+def test_without_scikit_image_the_command_that_helps_is_said(found: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: found)
+    with pytest.raises(InputError, match="pip install scikit-image"):
+        SkimageImages(["camera"])[0]

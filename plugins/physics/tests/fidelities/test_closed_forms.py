@@ -351,3 +351,29 @@ def test_bad_input_is_told() -> None:
         fidelity.check(y.abs())
         with pytest.raises(InputError, match="complex"):
             fidelity.check(torch.complex(y, y))
+
+
+@pytest.mark.parametrize("background", [0.0, WEIGHTS, WEIGHTS * (WEIGHTS > 1.0)], ids=["none", "bins", "some zero"])
+def test_kullback_leibler_is_smooth_only_where_every_bin_has_a_background(background: float | Tensor) -> None:
+    """`g max y/b²` bounds the second derivative `g y/(v + b)²` for `v ≥ 0`; one bin without background is enough."""
+    fidelity = KullbackLeibler(2.0, background)
+    constant = fidelity.smoothness(COUNTS)
+    if not isinstance(background, Tensor) or not bool((background > 0).all()):
+        assert constant is None
+        return
+    expected = (2.0 * COUNTS / background**2).flatten(1).amax(1)
+    torch.testing.assert_close(constant, expected)
+    v = torch.zeros_like(COUNTS).requires_grad_()
+    (second,) = torch.autograd.grad(fidelity.gradient(v, COUNTS).sum(), v)
+    torch.testing.assert_close(second.flatten(1).amax(1), expected)
+
+
+def test_values_at_the_ends_of_their_domains() -> None:
+    """`D` and `D*` where a count is 0 and where the prediction or `1 − p/g` is."""
+    y = torch.tensor([[0.0, 0.0], [0.0, 2.0], [2.0, 0.0]], dtype=torch.float64)
+    zero = torch.zeros_like(y)
+    assert KullbackLeibler(3.0)(zero, y).tolist() == [0.0, float("inf"), float("inf")]
+    p = torch.full_like(y, 3.0)
+    assert KullbackLeibler(3.0).conjugate(p, y).tolist() == [0.0, float("inf"), float("inf")]
+    assert KullbackLeibler(3.0).conjugate(p + 1e-9, 0 * y).tolist() == [float("inf")] * 3
+    assert KullbackLeibler(3.0)(zero - 1e-9, 0 * y).tolist() == [float("inf")] * 3

@@ -116,3 +116,30 @@ def test_requests_that_cannot_be_met_are_told():
                  lambda: RandomMask(0.5, -1), lambda: CartesianMask(density=-1.0)):  # fmt: skip
         with pytest.raises(InputError):
             make()
+
+
+@pytest.mark.parametrize("lines", [63, 64])
+def test_lines_thin_out_on_both_sides_alike(lines):
+    """Over many seeds each line is kept as often as its mirror image about DC, and outer ones less often."""
+    kept = torch.stack([CartesianMask(4.0, 0.05, density=2.0, seed=s)((4, lines))[0] for s in range(400)])
+    often = kept.double().mean(0)
+    centre = lines // 2
+    left, right = often[centre - 31 : centre].flip(0), often[centre + 1 : centre + 32]
+    size = min(len(left), len(right))
+    assert float((left[:size] - right[:size]).abs().max()) < 0.15  # six standard deviations
+    assert abs(float(left[:size].mean() - right[:size].mean())) < 0.02
+    third = size // 3
+    for side in (left, right):
+        assert float(side[2:third].mean()) > 1.5 * float(side[third : 2 * third].mean())
+        assert float(side[third : 2 * third].mean()) > 1.5 * float(side[2 * third : size].mean())
+    assert bool(kept[:, centre].all())
+
+
+@pytest.mark.parametrize(("size", "ratio"), [((64, 64), 0.1), ((64, 48), 0.3), ((33, 40), 0.5)])
+def test_as_many_spokes_are_laid_as_it_takes(size, ratio):
+    count = round(ratio * size[0] * size[1])
+    lines = next(n for n in range(1, 200) if int(RadialMask(lines=n)(size).sum()) >= count)
+    mask = RadialMask(ratio=ratio)(size)
+    spokes = RadialMask(lines=lines)(size)
+    assert int(mask.sum()) == count
+    assert not bool((mask & ~spokes).any())

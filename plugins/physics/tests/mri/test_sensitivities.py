@@ -12,7 +12,7 @@ from wellposed.files import read_array
 from wellposed_physics.mri.coil_maps import Birdcage
 from wellposed_physics.mri.masks import CartesianMask
 from wellposed_physics.mri.multicoil import MulticoilFourier
-from wellposed_physics.mri.sensitivities import espirit, smooth_maps
+from wellposed_physics.mri.sensitivities import _hann, espirit, smooth_maps
 
 ROOT = Path(__file__).resolve().parents[4]
 SHARED = Path(os.environ.get("WELLPOSED_SHARED", ROOT / "../shared")) / "data"
@@ -104,3 +104,12 @@ def test_measured_brain_combines_to_its_root_sum_of_squares():
         assert float(error) < tolerance
         unexplained = (operator(combined) - kspace).norm() / kspace.norm()
         assert float(unexplained) < 0.2
+
+
+@pytest.mark.parametrize("n", [8, 24])
+def test_the_window_is_a_hann_window_without_its_zeros(n):
+    expected = torch.from_numpy(np.hanning(n + 3))[1 : n + 1]
+    torch.testing.assert_close(_hann(n, torch.zeros(1, dtype=torch.complex128)), expected)
+    odd = _hann(n + 1, torch.zeros(1, dtype=torch.complex128))
+    torch.testing.assert_close(odd, odd.flip(0))
+    assert float(odd[n // 2]) == 1.0

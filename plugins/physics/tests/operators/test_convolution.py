@@ -12,7 +12,7 @@ from torch import nn
 from wellposed.errors import InputError, ShapeError
 from wellposed_physics.operators.convolution import Convolution
 from wellposed_physics.operators.downsampling import Downsampling
-from wellposed_physics.operators.kernels import CameraShakeKernel, DiskKernel, GaussianKernel, MotionKernel
+from wellposed_physics.operators.kernels import CameraShakeKernel, DiskKernel, GaussianKernel, MotionKernel, _deposit
 
 GENERATOR = torch.Generator().manual_seed(3)
 IMAGE = torch.randn((2, 1, 9, 11), generator=GENERATOR, dtype=torch.float64)
@@ -180,3 +180,52 @@ def test_downsampling_tells_what_does_not_divide():
         Downsampling((10, 9), 3)
     with pytest.raises(InputError, match="factor ≥ 1"):
         Downsampling((10, 9), 0)
+
+
+def deposited(row: np.ndarray, column: np.ndarray) -> np.ndarray:
+    """Bilinear weights of points around the middle, one after another."""
+    reach = max(int(np.ceil(max(np.abs(row).max(), np.abs(column).max()) - 1e-9)), 0)
+    kernel = np.zeros((2 * reach + 2, 2 * reach + 2))
+    for r, c in zip(row + reach, column + reach, strict=True):
+        top, left = int(np.floor(r)), int(np.floor(c))
+        for i, wi in ((top, 1 - (r - top)), (top + 1, r - top)):
+            for j, wj in ((left, 1 - (c - left)), (left + 1, c - left)):
+                kernel[i, j] += wi * wj
+    return kernel[:-1, :-1] / kernel[:-1, :-1].sum()
+
+
+@pytest.mark.parametrize(("length", "smoothness", "seed"), [(9.0, 0.25, 0), (14.5, 0.1, 3), (6.0, 1.0, 5)])
+def test_a_camera_shakes_as_an_ornstein_uhlenbeck_process(length: float, smoothness: float, seed: int) -> None:
+    """`v_n = d·v_{n−1} + kick_n`, the first value stationary; the path scaled to its length, centred."""
+    steps = 32 * int(np.ceil(length)) + 1
+    kicks = torch.randn((2, steps), generator=torch.Generator().manual_seed(seed), dtype=torch.float64).numpy()
+    decay = np.exp(-1 / (smoothness * steps))
+    velocity = np.zeros((2, steps))
+    velocity[:, 0] = kicks[:, 0] / np.sqrt(1 - decay**2)
+    for n in range(1, steps):
+        velocity[:, n] = decay * velocity[:, n - 1] + kicks[:, n]
+    path = np.cumsum(velocity, axis=1) * length / np.hypot(*velocity).sum()
+    path -= path.mean(axis=1, keepdims=True)
+    found = CameraShakeKernel(length, smoothness, seed)()
+    np.testing.assert_allclose(found.numpy(), deposited(*path), atol=1e-12)
+
+
+@pytest.mark.parametrize(("length", "angle"), [(7.0, 33.0), (4.0, 90.0), (5.5, -20.0)])
+def test_motion_goes_counter_clockwise_with_its_angle(length: float, angle: float) -> None:
+    steps = 16 * int(np.ceil(length)) + 1
+    along = ((np.arange(steps) + 0.5) / steps - 0.5) * length
+    turn = np.radians(angle)
+    expected = deposited(-np.sin(turn) * along, np.cos(turn) * along)
+    np.testing.assert_allclose(MotionKernel(length, angle)().numpy(), expected, atol=1e-12)
+    if angle == 90.0:
+        assert int((MotionKernel(length, angle)().sum(0) > 1e-9).sum()) == 1
+
+
+def test_a_path_that_rounding_puts_beyond_its_square_stays_in_it() -> None:
+    for place in (1 + 5e-10, -1 - 5e-10):
+        at, zero = torch.tensor([place], dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
+        expected = torch.zeros(3, 3, dtype=torch.float64)
+        expected[0 if place < 0 else 2, 1] = 1.0
+        torch.testing.assert_close(_deposit(at, zero), expected, atol=1e-8, rtol=0)
+        torch.testing.assert_close(_deposit(zero, at), expected.T, atol=1e-8, rtol=0)
+        assert float(_deposit(at, at)[(0, 0) if place < 0 else (2, 2)]) == pytest.approx(1.0)
