@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ ITERATIONS = ("gradient-descent", "proximal-gradient", "fista", "pdhg")
 ACCURACIES = (1e-1, 1e-3, 1e-5)
 
 
-def outcome(case: Case, name: str, steps: int) -> tuple[torch.Tensor, torch.Tensor] | None:
+def certified(case: Case, name: str, steps: int) -> tuple[torch.Tensor, torch.Tensor] | None:
     """Distances and bounds `(B,)` of one iteration, or `None` where it certifies nothing or does not fit."""
     iteration: Iteration = component("iterations", name)()
     try:
@@ -42,7 +42,7 @@ def violations(cases: Iterable[Case], names: Iterable[str], steps: int) -> tuple
     ratios = [torch.ones(0, dtype=torch.float64)]
     for case in cases:
         for name in names:
-            result = outcome(case, name, steps)
+            result = certified(case, name, steps)
             if result is None:
                 continue
             distance, bound = result
@@ -81,19 +81,30 @@ def test_large_isometries_in_single_precision_keep_their_promise(operator: str) 
 
 @pytest.mark.slow
 def test_a_hundred_thousand_certified_solves(capsys: pytest.CaptureFixture[str]) -> None:
-    cases = [*all_cases(200, range(2))]
-    count, found, where, ratios = violations(cases, ITERATIONS, 400)
-    for seed in range(3):
-        for dtype in (torch.float32, torch.float64):
-            for operator in ("identity", "fourier"):
-                iterated = [variation(60, seed, "tv", operator, dtype, s, 16) for s in (1e-8, 1.0, 1e8)]
-                iterated += [variation(6, seed, "tgv", operator, dtype, 1.0, 12)] if seed == 0 else []
-                iterated += [constants(512, operator, dtype)] if seed == 0 else []
-                more = violations(iterated, ITERATIONS, 100)
-                count, found, where = count + more[0], found + more[1], where + more[2]
-                ratios = torch.cat([ratios, more[3]])
+    """No violation; and where the error lies in the mode of least curvature the bounds are tight.
+
+    From zero, errors of all modes are bounded as if they were of that one: the ratio is up to the condition number.
+    """
+    separables = [*all_cases(200, range(2))]
+    adverse = violations((c for c in separables if c.start is not None), ITERATIONS, 400)
+    from_zero = violations((c for c in separables if c.start is None), ITERATIONS, 400)
+    iterated = violations(_iterated(), ITERATIONS, 100)
+    count = sum(outcome[0] for outcome in (adverse, from_zero, iterated))
+    where = [line for outcome in (adverse, from_zero, iterated) for line in outcome[2]]
     with capsys.disabled():
-        print(f"\n{count} certified solves, {found} violations, median bound/distance {float(ratios.median()):.3g}")
-    assert found == 0, "\n".join(where)
+        print(f"\n{count} certified solves, {len(where)} cases with violations; median of bound/distance:")
+        for name, outcome in (("slowest mode", adverse), ("from zero", from_zero), ("iterated maps", iterated)):
+            print(f"  {name}: {float(outcome[3].median()):.3g} ({outcome[0]} solves)")
+    assert not where, "\n".join(where)
     assert count >= 100_000
-    assert float(ratios.median()) <= 10
+    assert float(adverse[3].median()) <= 10
+
+
+def _iterated() -> Iterator[Case]:
+    """Total variation and its generalisation through isometries, small ones in every unit and large ones."""
+    for dtype in (torch.float32, torch.float64):
+        for operator in ("identity", "fourier"):
+            yield constants(512, operator, dtype)
+            yield variation(6, 0, "tgv", operator, dtype, 1.0, 12)
+            for seed in range(3):
+                yield from (variation(60, seed, "tv", operator, dtype, s, 16) for s in (1e-8, 1.0, 1e8))

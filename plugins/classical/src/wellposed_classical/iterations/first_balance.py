@@ -34,8 +34,9 @@ def first_step(
     """
     guess = rough_solution(problem, x)
     slope = _data_slope(problem, blocks, 0.5 * guess, weights, norms)
-    dual = weighted_norm(_subgradients(blocks, guess), weights)
     known = torch.isfinite(slope) & (slope > 0)
+    scales = [torch.where(known, slope, 1.0) / weight.sqrt() for weight in weights]
+    dual = weighted_norm(_subgradients(blocks, guess, scales), weights)
     dual = torch.where(known, dual.nan_to_num(nan=torch.inf).clamp(_LEAST * slope, _MOST * slope), dual)
     size = norm(guess)
     if image_weights is not None:
@@ -55,12 +56,15 @@ def _data_slope(
     return torch.stack(sizes).amax(0) * norm(problem.data_gradient(x))
 
 
-def _subgradients(blocks: Sequence[Block], x: Tensor) -> list[Tensor]:
-    """(Nearly) subgradients of `g_i` at `K_i x`: `prox_{t g*}(t v)` is one at a point that goes to `v` as `t` grows."""
+def _subgradients(blocks: Sequence[Block], x: Tensor, scales: Sequence[Tensor]) -> list[Tensor]:
+    """(Nearly) subgradients of `g_i` at `K_i x`: `prox_{t g*}(t v)` is one at a point that goes to `v` as `t` grows.
+
+    `t` is large against `scales`, sizes of dual variables, over the sizes of the images: the same in all units.
+    """
     slopes = []
-    for block in blocks:
+    for block, scale in zip(blocks, scales, strict=True):
         image = block.apply(x)
-        steep = _STEEP / image.abs().flatten(1).mean(1).clamp_min(torch.finfo(x.dtype).tiny)
+        steep = _STEEP * scale / norm(image).clamp_min(torch.finfo(x.dtype).tiny)
         slopes.append(block.prox_conjugate(image * per_sample(steep, image), steep))
     return slopes
 
