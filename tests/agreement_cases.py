@@ -128,11 +128,11 @@ def _prior(name: str, *args: Any, **kwargs: Any) -> Regularizer:
 
 
 def _precise_variation(**kwargs: Any) -> Regularizer:
-    return _prior("total-variation", tolerance=1e-12, limit=50_000, **kwargs)
+    return _prior("total-variation", tolerance=1e-10, limit=50_000, **kwargs)
 
 
 def _second_order() -> Regularizer:
-    return _prior("total-generalized-variation", tolerance=1e-8, limit=50_000)
+    return _prior("total-generalized-variation", tolerance=1e-6, limit=20_000)
 
 
 def _ridge(weight: float) -> Regularizer:

@@ -5,6 +5,8 @@ The formulas are those of the components' docstrings, written anew; of the compo
 
 from __future__ import annotations
 
+import contextlib
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,7 +22,8 @@ from wellposed.regularizer import Sum, Weighted
 
 #: Smallest singular value, relative to the largest, of maps that count as injective.
 INJECTIVE = 1e-6
-ACCURACIES: tuple[dict[str, float], ...] = ({"tol": 1e-12}, {"tol": 1e-10}, {"tol": 1e-8})
+#: Asked of Clarabel in turn, until it gets there.
+ACCURACIES = (1e-12, 1e-11, 1e-10, 1e-9, 1e-8)
 
 
 @dataclass
@@ -79,12 +82,10 @@ class Programme:
     def _minimise(self, more: list[Any]) -> None:
         objective = cp.Minimize(cp.sum(cp.hstack(self.terms)) if self.terms else 0)
         whole = cp.Problem(objective, self.constraints + more)
-        for accuracy in ACCURACIES:
-            tol = accuracy["tol"]
-            try:
+        for tol in ACCURACIES:
+            with warnings.catch_warnings(), contextlib.suppress(cp.SolverError):
+                warnings.filterwarnings("ignore", "Solution may be inaccurate")
                 whole.solve(cp.CLARABEL, tol_gap_abs=tol, tol_gap_rel=tol, tol_feas=tol, max_iter=200)
-            except cp.SolverError:
-                continue
             if whole.status == cp.OPTIMAL:
                 return
         whole.solve(cp.SCS, eps_abs=1e-9, eps_rel=1e-9, max_iters=200_000)

@@ -43,9 +43,11 @@ def examined(
 def _risen(problem: Problem, start: Tensor, x: Tensor) -> list[bool]:
     """Where the objective is above that of the start image; infinite values of regularizers (constraints) tell nothing.
 
-    A data term that has become infinite has risen: the image is outside of where the fidelity has a gradient.
+    A data term that has become infinite has risen, unless a thousandth of the way back to the start it is finite:
+    solutions may lie on the border of where it is.
     """
-    lost = torch.isfinite(problem.data_value(start)) & ~torch.isfinite(problem.data_value(x))
+    nearby = torch.lerp(x, start, _RISE)
+    lost = torch.isfinite(problem.data_value(start)) & ~torch.isfinite(problem.data_value(nearby))
     if "value" not in problem.regularizer.capabilities:
         return lost.tolist()
     before, after = problem.objective(start), problem.objective(x)

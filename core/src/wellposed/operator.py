@@ -59,7 +59,7 @@ class Operator(Component, nn.Module):
     @property
     def samples(self) -> int | None:
         """How many samples the operator, or a part of it, holds data of; `None` where it is the same for all."""
-        parts = (part.samples for part in self.children() if isinstance(part, Operator))
+        parts = (part.samples for part in self.modules() if isinstance(part, Operator) and part is not self)
         return next((count for count in parts if count is not None), None)
 
     def for_shape(self, shape: tuple[int, ...]) -> Operator:
