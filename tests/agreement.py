@@ -16,7 +16,7 @@ from wellposed.stopping import RelativeChange
 
 BLOCKS = 3
 #: Changes per step that end a run, and the most steps; slow iterations meet the limit.
-ENDS = {torch.float64: (1e-11, 5_000), torch.float32: (1e-7, 2_000)}
+ENDS = {torch.float64: (1e-11, 5_000), torch.float32: (3e-7, 2_000)}
 
 
 @dataclass(frozen=True)

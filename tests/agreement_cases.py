@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -15,6 +16,8 @@ from wellposed.algebra import stack
 from wellposed.recipes import build
 
 BATCH = 3
+#: Relative duality gaps of proximal maps that are iterated inside.
+TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-6}
 
 
 @dataclass(frozen=True)
@@ -127,12 +130,12 @@ def _prior(name: str, *args: Any, **kwargs: Any) -> Regularizer:
     return component("regularizers", name)(*args, **kwargs)
 
 
-def _precise_variation(**kwargs: Any) -> Regularizer:
-    return _prior("total-variation", tolerance=1e-10, limit=50_000, **kwargs)
+def _variation(tolerance: float, **kwargs: Any) -> Regularizer:
+    return _prior("total-variation", tolerance=tolerance, limit=20_000, **kwargs)
 
 
-def _second_order() -> Regularizer:
-    return _prior("total-generalized-variation", tolerance=1e-6, limit=20_000)
+def _second_order(tolerance: float) -> Regularizer:
+    return _prior("total-generalized-variation", tolerance=1e3 * tolerance, limit=20_000)
 
 
 def _ridge(weight: float) -> Regularizer:
@@ -145,29 +148,29 @@ def _composed(name: str, a: LinearOperator, **kwargs: Any) -> Regularizer:
     return _prior("compose", _prior(name, **kwargs), rows)
 
 
-REGULARIZERS: dict[str, Callable[[LinearOperator], Regularizer]] = {
-    "zero": lambda a: _prior("zero"),
-    "tikhonov": lambda a: _ridge(0.05),
-    "tikhonov of the gradient": lambda a: 0.1 * _prior("tikhonov", "gradient"),
-    "l1": lambda a: 0.2 * _prior("l1"),
-    "huber": lambda a: 0.2 * _prior("huber", 0.1),
-    "box": lambda a: _prior("box", 0.1, 0.8),
-    "nonnegativity": lambda a: _prior("nonnegativity"),
-    "total variation": lambda a: 0.1 * _precise_variation(),
-    "anisotropic variation": lambda a: 0.1 * _precise_variation(norm="anisotropic"),
-    "joint variation": lambda a: 0.1 * _precise_variation(channels="joint"),
-    "smoothed variation": lambda a: 0.1 * _prior("smoothed-total-variation", 0.1, 0.2),
-    "generalized variation": lambda a: 0.1 * _second_order(),
-    "wavelets": lambda a: 0.1 * _prior("wavelet-l1", "haar", 1),
-    "l1 of measurements": lambda a: 0.2 * _composed("l1", a),
-    "huber of measurements": lambda a: 0.2 * _composed("huber", a, delta=0.1),
-    "l1 + ridge": lambda a: 0.2 * _prior("l1") + _ridge(0.05),
-    "huber + gradient": lambda a: 0.2 * _prior("huber", 0.1) + 0.1 * _prior("tikhonov", "gradient"),
-    "box + ridge": lambda a: _prior("box", -0.2, 0.7) + _ridge(0.1),
-    "variation + nonnegativity": lambda a: 0.1 * _precise_variation() + _prior("nonnegativity"),
-    "½ (variation + ridge)": lambda a: 0.5 * (0.2 * _precise_variation() + _ridge(0.2)),
-    "wavelets + variation": lambda a: 0.1 * _prior("wavelet-l1", "haar", 1) + 0.05 * _precise_variation(),
-    "generalized variation + ridge": lambda a: 0.1 * _second_order() + _ridge(0.1),
+REGULARIZERS: dict[str, Callable[[LinearOperator, float], Regularizer]] = {
+    "zero": lambda a, t: _prior("zero"),
+    "tikhonov": lambda a, t: _ridge(0.05),
+    "tikhonov of the gradient": lambda a, t: 0.1 * _prior("tikhonov", "gradient"),
+    "l1": lambda a, t: 0.2 * _prior("l1"),
+    "huber": lambda a, t: 0.2 * _prior("huber", 0.1),
+    "box": lambda a, t: _prior("box", 0.1, 0.8),
+    "nonnegativity": lambda a, t: _prior("nonnegativity"),
+    "total variation": lambda a, t: 0.1 * _variation(t),
+    "anisotropic variation": lambda a, t: 0.1 * _variation(t, norm="anisotropic"),
+    "joint variation": lambda a, t: 0.1 * _variation(t, channels="joint"),
+    "smoothed variation": lambda a, t: 0.1 * _prior("smoothed-total-variation", 0.1, 0.2),
+    "generalized variation": lambda a, t: 0.1 * _second_order(t),
+    "wavelets": lambda a, t: 0.1 * _prior("wavelet-l1", "haar", 1),
+    "l1 of measurements": lambda a, t: 0.2 * _composed("l1", a),
+    "huber of measurements": lambda a, t: 0.2 * _composed("huber", a, delta=0.1),
+    "l1 + ridge": lambda a, t: 0.2 * _prior("l1") + _ridge(0.05),
+    "huber + gradient": lambda a, t: 0.2 * _prior("huber", 0.1) + 0.1 * _prior("tikhonov", "gradient"),
+    "box + ridge": lambda a, t: _prior("box", -0.2, 0.7) + _ridge(0.1),
+    "variation + nonnegativity": lambda a, t: 0.1 * _variation(t) + _prior("nonnegativity"),
+    "½ (variation + ridge)": lambda a, t: 0.5 * (0.2 * _variation(t) + _ridge(0.2)),
+    "wavelets + variation": lambda a, t: 0.1 * _prior("wavelet-l1", "haar", 1) + 0.05 * _variation(t),
+    "generalized variation + ridge": lambda a, t: 0.1 * _second_order(t) + _ridge(0.1),
 }
 
 _REAL_ONLY = {"box", "nonnegativity", "box + ridge", "variation + nonnegativity"}
@@ -199,7 +202,7 @@ def case(operator_name: str, fidelity: str, regularizer: str, dtype: torch.dtype
         # Some bins without a count; the background keeps the objective finite at zero.
         y = (y + 0.4).clamp_min(0.0)
         y.flatten(1)[:, ::7] = 0.0
-    problem = Problem(a, y, FIDELITIES[fidelity](y).to(dtype), REGULARIZERS[regularizer](a).to(dtype))
+    problem = Problem(a, y, FIDELITIES[fidelity](y).to(dtype), REGULARIZERS[regularizer](a, TOLERANCE[dtype]).to(dtype))
     size = 0.01 * torch.linalg.vector_norm(truth.flatten(1), dim=1).double()
     return Case(operator_name, fidelity, regularizer, dtype, problem, size)
 
@@ -217,9 +220,12 @@ def _images(a: LinearOperator, dtype: torch.dtype) -> Tensor:
 
 
 def cases(operator_name: str, dtype: torch.dtype) -> Iterator[Case]:
-    """All problems with this operator."""
-    a = operator(operator_name, dtype)
-    for fidelity in FIDELITIES:
-        for regularizer in REGULARIZERS:
-            if fits(a, fidelity, regularizer):
-                yield case(operator_name, fidelity, regularizer, dtype)
+    """A quarter of the problems with this operator, of those in single precision a twelfth.
+
+    Over all operators every fidelity meets every regularizer, and every operator meets both.
+    """
+    a, shift = operator(operator_name, dtype), list(OPERATORS).index(operator_name)
+    every = 4 if dtype == torch.float64 else 12
+    for (i, fidelity), (j, regularizer) in itertools.product(enumerate(FIDELITIES), enumerate(REGULARIZERS)):
+        if (i + j + shift) % every == 0 and fits(a, fidelity, regularizer):
+            yield case(operator_name, fidelity, regularizer, dtype)
