@@ -36,6 +36,7 @@ class Programme:
 
     layout: Layout
     x: cp.Variable
+    precision: torch.dtype
     terms: list[Any] = field(default_factory=list)
     constraints: list[Any] = field(default_factory=list)
     strict: list[np.ndarray] = field(default_factory=list)
@@ -44,7 +45,7 @@ class Programme:
     @classmethod
     def of(cls, problem: Problem, sample: int) -> Programme:
         layout = Layout.of(problem.operator.domain)
-        programme = cls(layout, cp.Variable(layout.size))
+        programme = cls(layout, cp.Variable(layout.size), problem.measurement.dtype.to_real())
         _add_data(programme, problem, sample)
         _add(programme, problem.regularizer, 1.0, _Image(np.eye(layout.size), layout))
         return programme
@@ -123,7 +124,7 @@ def _lengths(programme: Programme, maps: np.ndarray, members: tuple[int, ...], a
 def _add_data(programme: Programme, problem: Problem, sample: int) -> None:
     y = problem.measurement[sample]
     layout = Layout.of(problem.operator.range)
-    matrix = operator_matrix(problem.operator, sample, problem.measurement.dtype.to_real())
+    matrix = operator_matrix(problem.operator, sample, programme.precision)
     name = _name("fidelities", problem.fidelity)
     _DATA[name](programme, problem.fidelity, sample, layout, matrix, y)
 
@@ -246,7 +247,7 @@ def _wavelets(programme: Programme, regularizer: Any, weight: float, image: _Ima
 
 def _composed(programme: Programme, regularizer: Any, weight: float, image: _Image) -> None:
     operator = regularizer.operator
-    matrix = operator_matrix(operator, 0, torch.float64) @ image.matrix
+    matrix = operator_matrix(operator, 0, programme.precision) @ image.matrix
     _add(programme, regularizer.regularizer, weight, _Image(matrix, Layout.of(operator.range)))
 
 
