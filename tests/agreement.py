@@ -17,6 +17,8 @@ from wellposed.stopping import RelativeChange
 BLOCKS = 3
 #: Changes per step that end a run, and the most steps; slow iterations meet the limit.
 ENDS = {torch.float64: (1e-11, 5_000), torch.float32: (3e-7, 2_000)}
+#: Objectives far below that of the zero image are differences of rounded numbers: what counts as their size.
+FLOOR = {torch.float64: 1e-3, torch.float32: 0.1}
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Outcome:
     """One sample: distances are relative, to 1 % of the true image where the solution is smaller than that.
 
     `distance` is not-a-number where the minimiser may not be unique; `excess` is the objective above the minimum,
-    relative to it or to 1e-3 of that of zero; `beyond` the distance less the bound, relative to the solution.
+    relative to it or to a part (`FLOOR`) of that of zero; `beyond` the distance less the bound, relative to the solution.
     """
 
     case: str
@@ -54,7 +56,7 @@ class Reference:
         programme = Programme.of(case.problem, sample)
         x, value = programme.solve()
         scale = max(float(np.linalg.norm(x)), float(case.size[sample]))
-        level = max(abs(value), 1e-3 * abs(programme.value_at(np.zeros_like(x))), 1e-9)
+        level = max(abs(value), FLOOR[case.dtype] * abs(programme.value_at(np.zeros_like(x))), 1e-9)
         return cls(programme, x, value, scale, level)
 
 

@@ -174,6 +174,8 @@ REGULARIZERS: dict[str, Callable[[LinearOperator, float], Regularizer]] = {
 }
 
 _REAL_ONLY = {"box", "nonnegativity", "box + ridge", "variation + nonnegativity"}
+#: Every proximal map is an optimisation of its own, so only with isometries, where few are needed.
+_COSTLY = {"generalized variation", "generalized variation + ridge"}
 _MATRIX_ONLY_REAL = {"l1 of measurements", "huber of measurements"}
 
 
@@ -183,6 +185,8 @@ def fits(a: LinearOperator, fidelity: str, regularizer: str) -> bool:
     if is_complex and regularizer in _REAL_ONLY | _MATRIX_ONLY_REAL:
         return False
     if a.range.is_complex and fidelity == "kullback-leibler":
+        return False
+    if regularizer in _COSTLY and (a.structure().isometry is None or "l2" not in fidelity):
         return False
     if regularizer == "joint variation" and a.domain.shape[0] == 1:
         return False
