@@ -26,7 +26,7 @@ class Outcome:
     """One sample: distances are relative, to 1 % of the true image where the solution is smaller than that.
 
     `distance` is not-a-number where the minimiser may not be unique; `excess` is the objective above the minimum,
-    relative to it or to a part (`FLOOR`) of that of zero; `beyond` the distance less the bound, relative to the solution.
+    relative to it or to a part (`FLOOR`) of that of zero; `beyond` the distance less the bound, relative as well.
     """
 
     case: str
