@@ -151,3 +151,10 @@ def test_the_norm_follows_weights_that_are_loaded_later() -> None:
     assert operator.norm() == pytest.approx(1.0, rel=2e-3)
     operator.load_state_dict({**operator.state_dict(), "matrix": 10 * torch.eye(4, dtype=torch.float64)})
     assert operator.norm() == pytest.approx(10.0, rel=2e-3)
+
+
+def test_conjugate_gradients_follow_no_direction_that_is_flat_but_for_rounding() -> None:
+    rows = torch.randn((9, 25), generator=torch.Generator().manual_seed(0))
+    rhs = 1e-7 * torch.randn((3, 25), generator=torch.Generator().manual_seed(1))  # mostly outside of the range
+    x = conjugate_gradient(lambda u: u @ rows.T @ rows, rhs, tolerance=0.05, limit=30)
+    assert float(x.norm()) < 1.0

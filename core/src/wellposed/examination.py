@@ -41,12 +41,18 @@ def examined(
 
 
 def _risen(problem: Problem, start: Tensor, x: Tensor) -> list[bool]:
-    """Where the objective is above that of the start image; infinite values (constraints) tell nothing."""
+    """Where the objective is above that of the start image; infinite values of regularizers (constraints) tell nothing.
+
+    A data term that has become infinite has risen, unless a thousandth of the way back to the start it is finite:
+    solutions may lie on the border of where it is.
+    """
+    nearby = torch.lerp(x, start, _RISE)
+    lost = torch.isfinite(problem.data_value(start)) & ~torch.isfinite(problem.data_value(nearby))
     if "value" not in problem.regularizer.capabilities:
-        return [False] * len(x)
+        return lost.tolist()
     before, after = problem.objective(start), problem.objective(x)
     known = torch.isfinite(before) & torch.isfinite(after)
-    return (known & (after - before > _RISE * before.abs())).tolist()
+    return (lost | known & (after - before > _RISE * before.abs())).tolist()
 
 
 def _collapsed(problem: Problem, iteration: Iteration, state: State, still: list[bool]) -> list[bool]:

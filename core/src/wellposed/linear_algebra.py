@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from .operator import LinearOperator
 
 Map = Callable[[Tensor], Tensor]
+#: Curvatures of so many roundings of the largest one that was met are none.
+_FLAT = 10.0
 
 
 def conjugate_gradient(
@@ -28,7 +30,8 @@ def conjugate_gradient(
     """Solve `M x = rhs` for symmetric positive (semi)definite `M`, each sample to its own tolerance.
 
     Stops a sample at `‖M x − rhs‖ ≤ tolerance · ‖rhs‖` (default: 20 roundings, 2.4e-6 in float32)
-    or where rounding stops progress. Source: Hestenes and Stiefel 1952.
+    or where rounding stops progress: a direction along which `M` is zero but for rounding would be followed without
+    end. Source: Hestenes and Stiefel 1952.
     """
     if tolerance is None:
         tolerance = 20 * torch.finfo(rhs.dtype).eps
@@ -38,13 +41,16 @@ def conjugate_gradient(
     target = (tolerance * norm(rhs)) ** 2
     # Looking waits for the device; steps of samples that are done change nothing, so looking now and then is enough.
     every = 1 if rhs.device.type == "cpu" else 8
+    steepest, active = torch.zeros_like(rho), torch.ones_like(rho, dtype=torch.bool)
     for count in range(limit):
-        active = rho > target
+        active = active & (rho > target)
         if count % every == 0 and not bool(active.any()):
             break
         q = apply(p)
-        curvature = inner(p, q)
-        alpha = _ratio(rho, curvature, active & (curvature > 0))
+        curvature, length = inner(p, q), inner(p, p)
+        steepest = torch.maximum(steepest, _ratio(curvature, length, active).detach())
+        active = active & (curvature > _FLAT * torch.finfo(rhs.dtype).eps * steepest * length)
+        alpha = _ratio(rho, curvature, active)
         x = x + per_sample(alpha, x) * p
         r = r - per_sample(alpha, r) * q
         rho_next = inner(r, r)

@@ -56,6 +56,12 @@ class Operator(Component, nn.Module):
         """The operator of the samples `index` of a batch: itself unless it holds per-sample data."""
         return self
 
+    @property
+    def samples(self) -> int | None:
+        """How many samples the operator, or a part of it, holds data of; `None` where it is the same for all."""
+        parts = (part.samples for part in self.modules() if isinstance(part, Operator) and part is not self)
+        return next((count for count in parts if count is not None), None)
+
     def for_shape(self, shape: tuple[int, ...]) -> Operator:
         """The same acquisition of images of another shape `(C, *spatial)`, for methods that do not mind the size.
 

@@ -25,9 +25,12 @@ _SEEDS = (0, 1, 2)
 
 
 def spectral_norm(operator: LinearOperator) -> float:
-    """`‖A‖` from above: tight to 0.1 % where 120 steps suffice, else to 1 %. See `largest_eigenvalue`."""
+    """`‖A‖` from above: tight to 0.1 % where 120 steps suffice, else to 1 %. See `largest_eigenvalue`.
+
+    Of operators with per-sample data the largest of the samples' norms.
+    """
     like = _like(operator)
-    return float(largest_eigenvalue(operator._gram, like)) ** 0.5
+    return float(largest_eigenvalue(operator._gram, like).max()) ** 0.5
 
 
 def largest_eigenvalue(apply: Callable[[Tensor], Tensor], like: Tensor, tolerance: float = 2e-3) -> Tensor:
@@ -114,8 +117,8 @@ def _unit(w: Tensor, beta: Tensor) -> Tensor:
 
 
 def _like(operator: LinearOperator) -> Tensor:
-    """An image of the domain in the operator's own precision and on its device."""
+    """An image of the domain for each of the operator's samples, in its own precision and on its device."""
     held = [t for t in (*operator.buffers(), *operator.parameters()) if t.is_floating_point() or t.is_complex()]
     precise = any(t.dtype.to_real() == torch.float64 for t in held)
     device = held[0].device if held else next((b.device for b in operator.buffers()), torch.device("cpu"))
-    return operator.domain.zeros(1, device, torch.float64 if precise else torch.float32)
+    return operator.domain.zeros(operator.samples or 1, device, torch.float64 if precise else torch.float32)

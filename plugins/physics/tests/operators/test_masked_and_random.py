@@ -10,6 +10,7 @@ import pytest
 import scipy.linalg
 import torch
 
+from wellposed.algebra import stack
 from wellposed.errors import InputError, ShapeError
 from wellposed_physics.operators.block_compressed_sensing import BlockCompressedSensing
 from wellposed_physics.operators.compressed_sensing import CompressedSensing
@@ -30,6 +31,19 @@ def normal(*shape: int, seed: int = 0) -> torch.Tensor:
 
 
 # Inpainting ---------------------------------------------------------------------------------------
+
+
+def test_norms_of_operators_made_of_a_mask_per_sample_are_the_largest_of_the_samples():
+    masks = torch.zeros(3, 1, 4, 4)
+    masks[0, 0, 0], masks[1], masks[2, 0, 1:3] = 1, 1, 1
+    a = Inpainting((4, 4), masks).double()
+    whole = stack([a, 2.0 * a])
+    assert whole.samples == 3
+    assert whole.norm() == pytest.approx(5**0.5, rel=0.01)
+    assert whole.take(torch.tensor([2])).samples == 1
+    for block in a.row_blocks(2):
+        assert block.norm() == pytest.approx(1.0, rel=0.01)
+    assert Inpainting((4, 4), masks[0, 0]).samples is None
 
 
 def test_inpainting_keeps_observed_pixels_and_zeros_the_others():
