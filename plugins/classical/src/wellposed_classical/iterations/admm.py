@@ -117,13 +117,12 @@ class ADMM(Iteration[ADMMState]):
         return _rebalanced(problem, state, moved) if state.balance else moved
 
     def stalled(self, problem: Problem, state: ADMMState) -> Tensor | None:
-        """Whether a step whose penalty is the ratio of the sizes of multipliers and `z` would still move the point."""
+        """Whether a step with the penalty that a new start would take would still move the point."""
         if not state.split:
             return None
         point = _point(state)
-        primal, dual = point.sizes()
-        ratio = dual / primal
-        penalty = torch.where(torch.isfinite(ratio) & (ratio > 0), ratio, state.penalty)
+        primal, _ = point.sizes()
+        penalty = ADMM()._first_penalty(problem, _blocks(problem, state.curvature), state.weights, state.image)[0]
         scaled = tuple(u * per_sample(state.penalty / penalty, u) for u in state.scaled)
         neutral = ADMM(relaxation=1.0)
         moved = neutral.step(problem, replace(state, scaled=scaled, penalty=penalty, balance=()))

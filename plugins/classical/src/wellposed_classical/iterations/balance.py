@@ -14,7 +14,7 @@ from wellposed import Problem
 from wellposed.space import norm
 
 _FIRST, _GROWTH = 4, 1.15
-_TRUST, _DECAY = 0.7, 0.97
+_TRUST, _DECAY = 0.5, 0.97
 #: The most that one update may change the step, and all of them together.
 _LARGEST, _DRIFT = 10.0, 1e4
 #: A merit this much above the best one takes the step back to where the best one was seen.
@@ -119,7 +119,7 @@ class Balance(NamedTuple):
 def trust(count: int) -> float:
     """How far the balance moves towards the measured ratio after step `count`; 0 at most steps.
 
-    Updates come at steps 4, 9, 14, …, in intervals that grow by 1.15, and their sizes `0.7·0.97^j` are summable.
+    Updates come at steps 4, 9, 14, …, in intervals that grow by 1.15, and their sizes `0.5·0.97^j` are summable.
     """
     found = _schedule(max(64, 1 << count.bit_length()))
     return found.get(count, 0.0)

@@ -141,10 +141,9 @@ class PDHG(Iteration[PDHGState]):
         return None if gap is None else gap.distance(convexity, state.image)
 
     def stalled(self, problem: Problem, state: PDHGState) -> Tensor | None:
-        """Whether a step whose balance is the ratio of the sizes of `x` and `dual` would still move the point."""
+        """Whether a step of the length that a new start would take would still move the point."""
         saddle, weights = Saddle.of(problem, *state.curvature), _dual_weights(state)
-        ratio = norm(state.x) / weighted_norm(state.dual, weights) if state.dual else state.primal_step
-        tau = torch.where(torch.isfinite(ratio) & (ratio > 0), ratio, state.primal_step)
+        tau = PDHG()._first_step(problem, saddle, state.x, state.scales)[0]
         dual = saddle.ascend(state.dual, state.x, [scale / tau for scale in state.scales.unbind(1)])
         image = saddle.primal_prox(descend(state.x, saddle.pull(_between(state.dual, dual, 2.0), state.x), tau), tau)
         change = weighted_norm([p - q for p, q in zip(dual, state.dual, strict=True)], weights) if dual else 0 * tau
