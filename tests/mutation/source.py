@@ -1,7 +1,7 @@
 """How many slips in the source the tests notice: random single changes, each run against the tests that cover it.
 
     pip install coverage
-    python tests/mutants/source.py --count 400 --seed 1 --jobs 1
+    python tests/mutation/source.py --count 400 --seed 1 --jobs 1
 
 It works in a copy of the tree. Which tests run which lines is recorded once per test file; the results of each change
 are appended to `results.jsonl` in the state folder, so that a stopped run goes on where it was. `--survivors` tries the
