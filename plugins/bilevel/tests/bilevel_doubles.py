@@ -10,6 +10,7 @@ from torch import Tensor
 from wellposed import Iteration, Iterative, LinearOperator, Noise, Problem, Regularizer, Simulated, Space, State, Stop
 from wellposed.space import norm
 from wellposed.state import bookkeeping
+from wellposed.structure import Structure
 from wellposed.testing.doubles import QuadraticFidelity
 from wellposed_bilevel.datasets.indicator_signals import IndicatorSignals
 
@@ -28,8 +29,8 @@ class Identity(LinearOperator):
     def _adjoint(self, y: Tensor) -> Tensor:
         return y.clone()
 
-    def _norm(self) -> float:
-        return 1.0
+    def structure(self) -> Structure:
+        return Structure(isometry=1.0)
 
 
 class White(Noise):

@@ -72,5 +72,4 @@ def test_the_condition_number_of_denoising_is_that_of_the_formula() -> None:
     problem = UpperLevel.pose(denoiser(Smoothed()), signals(2, 40), ParameterSpace(THREE))
     alpha, nu, xi = problem.space.values(problem.space.start).values()
     expected = (1 + 4 * alpha / nu + xi) / (1 + xi)
-    # Whether A*A is a multiple of the identity is found up to rounding, and told from below.
     assert condition_number(problem.problem(problem.space.start)) == pytest.approx(expected, rel=1e-8)

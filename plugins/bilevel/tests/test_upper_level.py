@@ -125,7 +125,7 @@ def weighted(weights: Tensor) -> Fidelity:
 def test_the_condition_number_is_that_of_the_worst_sample(size: float) -> None:
     """`A = size·Q`, weights `w_i`, `R` with `L_R` and `μ_R`: `L = max w·size² + L_R`, `μ = min w·size² + μ_R`."""
     q = torch.linalg.qr(torch.randn(4, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)).Q
-    operator = DenseOperator.from_tensor(size * q, (1, 4))
+    operator = DenseOperator.from_tensor(size * q, (1, 4), isometry=size**2)
     regularizer = Smoothed(alpha=0.2, nu=0.1, xi=0.3)  # L = 4·0.2/0.1 + 0.3
     weights = torch.tensor([2.0, 0.5, 1.0], dtype=torch.float64)
     problem = Problem(operator, torch.zeros(3, 4, dtype=torch.float64), weighted(weights), regularizer)

@@ -23,13 +23,14 @@ from ..regularizer import Regularizer
 from ..solver import DirectSolver
 from ..space import Space, inner, norm, per_sample
 from ..state import State
+from ..structure import Structure
 
 
 class DenseOperator(LinearOperator):
     """A matrix on images, `y = M vec(x)`.
 
-    `matrix`: rows of `M`. `shape`: one image `(C, *spatial)`; its size is the number of columns.
-    Raises `InputError` where the sizes do not fit.
+    `matrix`: rows of `M`. `shape`: one image `(C, *spatial)`; its size is the number of columns. `isometry` declares
+    `M*M = c·I`. Raises `InputError` where the sizes do not fit.
     """
 
     source = "linear algebra: a matrix"
@@ -39,17 +40,21 @@ class DenseOperator(LinearOperator):
     def examples(cls) -> tuple[dict, ...]:
         return ({"matrix": [[1.0, 2.0, 0.0, 0.5], [0.0, 1.0, 3.0, 0.0], [1.5, 0.0, 1.0, 1.0]], "shape": [1, 2, 2]},)
 
-    def __init__(self, matrix: Sequence[Sequence[float]], shape: Sequence[int]) -> None:
+    def __init__(self, matrix: Sequence[Sequence[float]], shape: Sequence[int], isometry: float | None = None) -> None:
         rows = torch.as_tensor(matrix, dtype=torch.float64)
         domain = Space(tuple(shape))
         if rows.ndim != 2 or rows.shape[1] != domain.size:
             raise InputError(f"an image of shape {tuple(shape)} needs a matrix with {domain.size} columns")
         super().__init__(domain, Space((len(rows),)))
         self.register_buffer("matrix", rows)
+        self.isometry = isometry
 
     @classmethod
-    def from_tensor(cls, matrix: Tensor, shape: Sequence[int]) -> DenseOperator:
-        return cls(matrix, shape)  # type: ignore[arg-type]
+    def from_tensor(cls, matrix: Tensor, shape: Sequence[int], isometry: float | None = None) -> DenseOperator:
+        return cls(matrix, shape, isometry)  # type: ignore[arg-type]
+
+    def structure(self) -> Structure:
+        return Structure(isometry=self.isometry)
 
     def _forward(self, x: Tensor) -> Tensor:
         return x.flatten(1) @ self.matrix.T

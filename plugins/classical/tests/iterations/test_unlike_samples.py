@@ -87,7 +87,7 @@ def test_a_bound_for_those_that_have_one_and_infinity_for_the_others(
     dense, normal, mixed_weights, iteration, size
 ) -> None:
     """`A*A = size²·I`: the bound comes from the data alone, and a weight of zero takes it away."""
-    operator = dense(size * torch.linalg.qr(normal(8, 8)).Q)
+    operator = dense(size * torch.linalg.qr(normal(8, 8)).Q, isometry=size**2)
     problem = Problem(operator, 5 * normal(4, 8), weighted(mixed_weights), 0.1 * L1Norm())
     exact = solve(problem, iteration, stop=Stop(1000)).x
     part = solve(problem, iteration, stop=Stop(3))
