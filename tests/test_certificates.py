@@ -97,7 +97,8 @@ def test_a_hundred_thousand_certified_solves(capsys: pytest.CaptureFixture[str])
             print(f"  {name}: {float(outcome[3].median()):.3g} ({outcome[0]} solves)")
     assert not where, "\n".join(where)
     assert count >= 100_000
-    assert float(adverse[3].median()) <= 10
+    # What rounding may hide is part of the bounds, and dominates them where a solve ends near the solution.
+    assert float(adverse[3].median()) <= 15
 
 
 def _iterated() -> Iterator[Case]:

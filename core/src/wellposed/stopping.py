@@ -18,6 +18,8 @@ from .state import State
 
 #: An image that changed by this part of the tolerance has not converged just now: it waits for something else.
 _WAITING = 1e-6
+#: What the change of the whole state counts beside that of the image.
+_SHARE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -69,8 +71,9 @@ class Rule(Component, nn.Module):
 class RelativeChange(Rule):
     """Stop at `‖x_k − x_{k−1}‖ ≤ tolerance·‖x_k‖`.
 
-    Where the image changed by less than a millionth of that, the whole state is compared: it may be that only dual
-    variables move (thresholding of the first iterates, the first step of a primal–dual method).
+    The rest of the state has to rest as well, within a thousand times that, and within that where the image changed by
+    less than a millionth of it: it may be that only dual variables move so far (thresholding of the first iterates,
+    vertices of linear programmes, the first step of a primal–dual method).
     """
 
     name = "relative_change"
@@ -82,10 +85,12 @@ class RelativeChange(Rule):
 
     def measure(self, progress: Progress) -> Tensor:
         change = _relative(progress.x, progress.x_previous)
-        unchanged = change <= _WAITING * self.tolerance
-        if not bool(unchanged.any()):
+        near = change <= self.tolerance
+        if not bool(near.any()):
             return change
-        return torch.where(unchanged, _relative(progress.state.flatten(), progress.previous.flatten()), change)
+        whole = _relative(progress.state.flatten(), progress.previous.flatten())
+        waits = change <= _WAITING * self.tolerance
+        return torch.where(near, torch.where(waits, whole, torch.maximum(change, _SHARE * whole)), change)
 
     def level(self, problem: Problem) -> float:
         return self.tolerance

@@ -160,8 +160,12 @@ def keeps_precision(subject: Subject) -> None:
     x32 = single.estimate(run(single, rough, 5))
     x64 = double.estimate(run(double, problem_for(double), 5))
     that(x32.dtype == torch.float32, f"{subject.label} turns float32 into {x32.dtype}")
-    # Adaptive steps may decide differently in another precision, so this is no test of accuracy.
-    at_most(relative(x32, x64), 1e-2, f"{subject.label} must give the same in float32 as in float64")
+    # Norms are bounds, and adaptive steps may decide differently in another precision: this is no test of accuracy.
+    at_most(
+        relative(x32, x64),
+        1e-2 if single.stationary else 0.1,
+        f"{subject.label} must give the same in float32 as in float64",
+    )
 
 
 @check(applies=lambda cls: bool(cls.stationary))
