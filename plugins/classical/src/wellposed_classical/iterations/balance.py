@@ -17,7 +17,7 @@ _FIRST, _GROWTH = 4, 1.15
 _TRUST, _DECAY = 0.5, 0.97
 #: The most that one update may change the step, and all of them together.
 _LARGEST, _DRIFT = 10.0, 1e4
-#: A merit this much above the best one takes the step back to where the best one was seen.
+#: A residual this many times the least one takes the step back to where that was seen.
 _WORSE = 10.0
 #: … and so does an objective that has lost this part of what it had gained since the first update.
 _LOSS = 0.1
@@ -53,8 +53,8 @@ class Balance(NamedTuple):
     What it cannot do: an update changes τ at most tenfold to the power of its `trust`, and these are summable, so
     that τ converges, which the method's convergence needs (Goldstein, Li and Yuan 2015, theorem 1); τ stays within
     1e4 of the `first`; and where the residual is ten times what it has been, or the objective has lost a tenth of what
-    it had gained, τ goes back to the value `safe` at which both were last seen to fall, and later updates of that
-    sample are half as large.
+    it had gained, τ goes back to the value `safe` at which the objective, or where it is not known the residual, was
+    least, and later updates of that sample are half as large.
     """
 
     step: Tensor

@@ -15,8 +15,9 @@ from .constants import random_image
 from .saddle import Saddle
 from .splitting import Block
 
-#: What the sums of one gap may lose, in units of the machine precision times the sizes of their terms.
-_ROUNDINGS = 32.0
+#: What the sums of one gap may lose, in units of the machine precision times the sizes of their terms; above the 64
+#: roundings by which conjugates take a point for feasible.
+_ROUNDINGS = 96.0
 _BISECTIONS = 30
 
 
