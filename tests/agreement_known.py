@@ -34,13 +34,6 @@ class Known:
 
 
 KNOWN: tuple[Known, ...] = (
-    Known(
-        GRADIENT,
-        "",
-        "kullback-leibler",
-        float("inf"),
-        "the step and the gradient belong to predictions that are not negative, and nothing keeps the iterates there",
-    ),
     Known(PRIMAL_DUAL, "dense", "l1", 5.0, "a linear programme, where the rate is that of its sharpness"),
     Known(PRIMAL_DUAL, "", "l1", 0.01, "a linear programme, where the rate is that of its sharpness"),
     Known(PRIMAL_DUAL, "dense", "kullback-leibler", 1.0, "without a regularizer: 5000 steps for a condition of 1e4"),

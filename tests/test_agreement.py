@@ -18,6 +18,8 @@ DISTANCE, OBJECTIVE, FEASIBLE = 1e-4, 1e-6, 1e-6
 REFERENCE = 5e-5
 #: Single precision knows the gradient to some roundings, hence the solution to that times the condition of the Hessian.
 ROUNDINGS = 16 * torch.finfo(torch.float32).eps
+#: Proximal maps of the generalized variation stop at a relative duality gap of 1e-3 in single precision.
+INNER = 1e-3
 DTYPES = (torch.float64, torch.float32)
 #: Problems for every day, quick ones of each operator.
 FEW = (
@@ -52,7 +54,8 @@ def wrong(outcome: Outcome, dtype: torch.dtype) -> str | None:
     if outcome.violation > FEASIBLE + 10 * rounding:
         return f"violates a constraint by {outcome.violation:.1e}"
     if outcome.distance == outcome.distance:
-        allowed = DISTANCE + rounding * min(outcome.condition**2, 1e5)
+        inner = INNER if "generalized" in outcome.case and dtype == torch.float32 else 0.0
+        allowed = DISTANCE + inner + rounding * min(outcome.condition**2, 1e5)
         return None if outcome.distance <= allowed else f"is {outcome.distance:.1e} away"
     return None if outcome.excess <= OBJECTIVE + 100 * rounding else f"has an objective {outcome.excess:.1e} off"
 
@@ -84,7 +87,6 @@ def test_iterations_end_at_the_reference_in_single_precision(where: str, fidelit
     assert not (said := [c for o in found for c in complaints(o, torch.float32)]), "\n".join(said)
 
 
-@pytest.mark.xfail(strict=True, reason="without a count the gradient is constant where it exists, hence affine")
 def test_conjugate_gradients_refuse_counts_of_nothing() -> None:
     some = case("identity 1×1", "kullback-leibler", "tikhonov", torch.float64).problem
     none = Problem(some.operator, torch.zeros_like(some.measurement), some.fidelity, some.regularizer)

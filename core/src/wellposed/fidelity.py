@@ -56,8 +56,8 @@ class Fidelity(Component, nn.Module):
     def smoothness(self, y: Tensor) -> float | Tensor | None:
         """A Lipschitz constant of `∇_v D(·, y)`, a number or `(B,)`; `None` where there is none.
 
-        Where it holds for `v ≥ 0` alone, `smooth_everywhere` is false: it still sets step sizes, but nothing is
-        certified with it.
+        Where it holds for `v ≥ 0` alone, `smooth_everywhere` is false: then it is for callers who know that their
+        predictions stay there; no default step size and no certificate is made of it.
         """
         return None
 

@@ -154,9 +154,13 @@ def test_a_condition_number_needs_constants() -> None:
         def smoothness_on(self, x: Tensor) -> None:
             return None
 
+    class OfCounts(QuadraticFidelity):
+        smooth_everywhere = False
+
     operator = DenseOperator.from_tensor(torch.eye(4, dtype=torch.float64), (1, 4))
     for problem in (
         Problem(operator, y, Rough(), Quadratic()),
+        Problem(operator, y, OfCounts(), Quadratic()),
         Problem(operator, y, QuadraticFidelity(), Kinked()),
     ):
         with pytest.raises(CompositionError, match="the penalty on the condition number needs a smooth objective"):

@@ -176,10 +176,14 @@ def test_one_sample_with_several_weights_is_enough_to_refuse(lowest: Tensor | fl
         def smoothness(self, y: Tensor) -> None:
             return None
 
-    fidelity: Fidelity = Rough()
+    class OfCounts(QuadraticFidelity):
+        smooth_everywhere = False
+
     problem = posed(1.0)
-    with pytest.raises(CompositionError, match="Rough is none here"):
-        data_curvature("X", Problem(problem.operator, problem.measurement, fidelity))
+    fidelities: tuple[Fidelity, ...] = (Rough(), OfCounts())
+    for fidelity in fidelities:
+        with pytest.raises(CompositionError, match=f"{type(fidelity).__name__} is none here"):
+            data_curvature("X", Problem(problem.operator, problem.measurement, fidelity))
 
 
 def test_values_and_gradients_of_each_vector_are_its_own() -> None:

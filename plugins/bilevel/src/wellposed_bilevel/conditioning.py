@@ -33,7 +33,7 @@ class ConditionPenalty:
 def condition_number(problem: Problem) -> float:
     """`L/μ` of the objective, the worst of the batch; raises `CompositionError` where `L` or `μ` is not known."""
     x = problem.zeros()
-    data = problem.fidelity.smoothness(problem.measurement)
+    data = problem.fidelity.smoothness(problem.measurement) if problem.fidelity.smooth_everywhere else None
     prior = problem.regularizer.smoothness_on(x)
     size = problem.operator.norm()
     if data is None or prior is None or size is None:

@@ -8,7 +8,7 @@ from torch import Tensor
 from wellposed import LinearOperator, Problem
 from wellposed.space import norm
 
-from .composite import Composite
+from .composite import Composite, descend
 
 #: Rounding of one application of the map, in units of the machine precision times `‖x‖`.
 _ROUNDING = 16.0
@@ -24,8 +24,7 @@ def contraction(parts: Composite, problem: Problem, x: Tensor, step: Tensor) -> 
     Empty where no sample has a factor: then nothing is certified.
     """
     smoothness = parts.smoothness(problem, x)
-    smooth = isinstance(problem.operator, LinearOperator) and problem.fidelity.smooth_everywhere
-    if smoothness is None or not smooth:
+    if smoothness is None or not isinstance(problem.operator, LinearOperator):
         return ()
     convexity = parts.strong_convexity(problem, x)[0]
     forward = torch.maximum((1 - step * convexity).abs(), (1 - step * smoothness).abs())
@@ -41,18 +40,27 @@ def unknown(factors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     return tuple(torch.full_like(factor, torch.nan) for factor in factors[:1])
 
 
-def bound_after(previous: Tensor, x: Tensor, error: Tensor, factors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """Banach's a-posteriori bound on `‖x − x*‖` where `‖x − T(previous)‖ ≤ e`: `(ρ‖x − previous‖ + e)/(1 − ρ)`.
+def certified_step(
+    parts: Composite, problem: Problem, z: Tensor, step: float | Tensor, factors: tuple[Tensor, ...]
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """`x = prox_{s g}(z − s∇f(z))`, and where that contracts Banach's a-posteriori bound on `‖x − x*‖`.
 
-    `e` is the error of an iterated proximal map, plus rounding.
+    It is `(ρ‖x − z‖ + e)/(1 − ρ)`, with `e` the error of an iterated proximal map, plus rounding.
     """
+    moved = descend(z, parts.gradient(problem, z), step)
+    if not factors:
+        return parts.prox(moved, step), ()
+    x, error = parts.prox_with_error(moved, step)
     with torch.no_grad():
-        return (_over_gap(factors[0] * norm(x - previous) + error, x, factors),)
+        return x, (_over_gap(factors[0] * norm(x - z) + error, x, factors),)
 
 
-def bound_before(x: Tensor, image: Tensor, error: Tensor, factors: tuple[Tensor, ...]) -> Tensor:
-    """The bound on `‖x − x*‖` where `‖image − T(x)‖ ≤ e`: `(‖x − image‖ + e)/(1 − ρ)`."""
+def certified_distance(
+    parts: Composite, problem: Problem, x: Tensor, step: float | Tensor, factors: tuple[Tensor, ...]
+) -> Tensor:
+    """A bound on `‖x − x*‖` from one more step `T(x)`, computed up to `e`: `(‖x − T(x)‖ + e)/(1 − ρ)`."""
     with torch.no_grad():
+        image, error = parts.prox_with_error(descend(x, parts.gradient(problem, x), step), step)
         return _over_gap(norm(x - image) + error, x, factors)
 
 

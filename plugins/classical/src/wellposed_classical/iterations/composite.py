@@ -12,7 +12,7 @@ from wellposed.iteration import lacks
 from wellposed.regularizer import Sum, Weighted, Zero
 from wellposed.space import per_sample
 
-from .constants import convexity_bound, data_smoothness, samples
+from .constants import convexity_bound, data_smoothness, fidelity_smoothness, samples
 
 
 @dataclass(frozen=True)
@@ -115,10 +115,12 @@ def summands(regularizer: Regularizer) -> list[Regularizer]:
 def refuse_step(iteration: Iteration, problem: Problem, smooth: tuple[Regularizer, ...]) -> CompositionError:
     """Why no safe step size is known, and what to do about it."""
     name = type(iteration).__name__
-    if problem.fidelity.smoothness(problem.measurement) is None:
+    if fidelity_smoothness(problem) is None:
+        constant = problem.fidelity.smoothness(problem.measurement)
+        where = "has no such constant" if constant is None else "has such a constant for predictions ≥ 0 alone"
         return CompositionError(
             f"{name} needs a fidelity whose gradient is Lipschitz continuous; {type(problem.fidelity).__name__} "
-            f"has no such constant; give step_size, or take an iteration that uses its proximal map"
+            f"{where}; give step_size, or take an iteration that uses its proximal map (pdhg, admm)"
         )
     rough = [type(_unweighted(t)).__name__ for t in smooth if t.smoothness_on(problem.zeros()) is None]
     what = f"the gradient of {rough[0]}" if rough else f"the derivative of {_name(problem.operator)}"

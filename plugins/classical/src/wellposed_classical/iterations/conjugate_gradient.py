@@ -46,7 +46,9 @@ class ConjugateGradient(Iteration[ConjugateState]):
     def check(self, problem: Problem) -> None:
         super().check(problem)
         y = torch.where(torch.isfinite(problem.measurement), problem.measurement, 1.0)
-        if not has_affine_gradient(lambda v: problem.fidelity.gradient(v, y), y):
+        # A probe meets no edge of the domain: without a count Kullback–Leibler's gradient is constant where it exists.
+        everywhere = problem.fidelity.smooth_everywhere
+        if not (everywhere and has_affine_gradient(lambda v: problem.fidelity.gradient(v, y), y)):
             raise CompositionError(
                 f"ConjugateGradient solves linear equations, so the fidelity must be a squared distance (l2); "
                 f"{type(problem.fidelity).__name__} is not"

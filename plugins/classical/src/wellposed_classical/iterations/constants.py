@@ -28,11 +28,17 @@ def start_image(problem: Problem, x: Tensor | None) -> Tensor:
 def data_smoothness(problem: Problem, x: Tensor) -> Tensor | None:
     """A Lipschitz constant of `x ↦ A*∇D(Ax, y)`, `(B,)`; `None` where the fidelity or operator has none.
 
-    For a nonlinear operator it is that of the Gauss–Newton part, `A'(x)` frozen.
+    A constant that holds for `v ≥ 0` alone is none: nothing keeps `Ax` there. For a nonlinear operator it is that of
+    the Gauss–Newton part, `A'(x)` frozen.
     """
-    fidelity = problem.fidelity.smoothness(problem.measurement)
+    fidelity = fidelity_smoothness(problem)
     size = problem.operator.norm()
     return None if fidelity is None or size is None else samples(fidelity, x) * size**2
+
+
+def fidelity_smoothness(problem: Problem) -> float | Tensor | None:
+    """A Lipschitz constant of `∇D(·, y)` that holds for all `v`, a number or `(B,)`, or `None`."""
+    return problem.fidelity.smoothness(problem.measurement) if problem.fidelity.smooth_everywhere else None
 
 
 def convexity_bound(problem: Problem, x: Tensor) -> Tensor:

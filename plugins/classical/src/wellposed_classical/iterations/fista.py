@@ -11,8 +11,8 @@ from wellposed import Iteration, Problem, State, bookkeeping
 from wellposed.space import per_sample
 from wellposed.state import derived
 
-from .certificate import bound_after, bound_before, contraction, unknown
-from .composite import descend, proximal_composite, refuse_step
+from .certificate import certified_distance, certified_step, contraction, unknown
+from .composite import proximal_composite, refuse_step
 from .constants import given_or, keep_step, reciprocal, samples, start_image
 from .momentum import accelerated, restarted
 from .stalling import gradient_step_stalled
@@ -82,14 +82,9 @@ class FISTA(Iteration[FISTAState]):
 
     def step(self, problem: Problem, state: FISTAState) -> FISTAState:
         s, parts = given_or(self.step_size, state.step_size), proximal_composite(self, problem.regularizer)
-        moved = descend(state.z, parts.gradient(problem, state.z), s)
-        if state.contraction:
-            x, error = parts.prox_with_error(moved, s)
-            state = replace(state, bound=bound_after(state.z, x, error, state.contraction))
-        else:
-            x = parts.prox(moved, s)
+        x, bound = certified_step(parts, problem, state.z, s, state.contraction)
         t, momentum = self._momentum(state, x)
-        return replace(state, x=x, z=x + per_sample(momentum, x) * (x - state.x), t=t)
+        return replace(state, x=x, z=x + per_sample(momentum, x) * (x - state.x), t=t, bound=bound)
 
     def certifies(self, problem: Problem) -> bool:
         return bool(self.init(problem).contraction)
@@ -101,8 +96,7 @@ class FISTA(Iteration[FISTAState]):
         if not bool(torch.isnan(state.bound[0]).any()):
             return state.bound[0]
         s, parts = given_or(self.step_size, state.step_size), proximal_composite(self, problem.regularizer)
-        image, error = parts.prox_with_error(descend(state.x, parts.gradient(problem, state.x), s), s)
-        return bound_before(state.x, image, error, state.contraction)
+        return certified_distance(parts, problem, state.x, s, state.contraction)
 
     def stalled(self, problem: Problem, state: FISTAState) -> Tensor | None:
         parts = proximal_composite(self, problem.regularizer)

@@ -10,8 +10,8 @@ from torch import Tensor
 from wellposed import Iteration, Problem, Regularizer, State, bookkeeping
 from wellposed.state import derived
 
-from .certificate import bound_after, bound_before, contraction, unknown
-from .composite import Composite, descend, refuse_step
+from .certificate import certified_distance, certified_step, contraction, unknown
+from .composite import Composite, refuse_step
 from .constants import given_or, keep_step, reciprocal, samples, start_image
 from .stalling import gradient_step_stalled
 
@@ -58,11 +58,8 @@ class ForwardBackward(Iteration[DescentState]):
 
     def step(self, problem: Problem, state: DescentState) -> DescentState:
         s, parts = given_or(self.step_size, state.step_size), self.composite(problem.regularizer)
-        moved = descend(state.x, parts.gradient(problem, state.x), s)
-        if not state.contraction:
-            return replace(state, x=parts.prox(moved, s))
-        x, error = parts.prox_with_error(moved, s)
-        return replace(state, x=x, bound=bound_after(state.x, x, error, state.contraction))
+        x, bound = certified_step(parts, problem, state.x, s, state.contraction)
+        return replace(state, x=x, bound=bound)
 
     def certifies(self, problem: Problem) -> bool:
         return bool(self.init(problem).contraction)
@@ -74,8 +71,7 @@ class ForwardBackward(Iteration[DescentState]):
         if not bool(torch.isnan(state.bound[0]).any()):
             return state.bound[0]
         s, parts = given_or(self.step_size, state.step_size), self.composite(problem.regularizer)
-        image, error = parts.prox_with_error(descend(state.x, parts.gradient(problem, state.x), s), s)
-        return bound_before(state.x, image, error, state.contraction)
+        return certified_distance(parts, problem, state.x, s, state.contraction)
 
     def stalled(self, problem: Problem, state: DescentState) -> Tensor | None:
         return gradient_step_stalled(self.composite(problem.regularizer), problem, state.x, state.step_size)

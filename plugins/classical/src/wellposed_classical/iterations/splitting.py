@@ -13,7 +13,7 @@ from wellposed.iteration import lacks
 from wellposed.regularizer import Analysis, Sum, Weighted, Zero
 from wellposed.space import per_sample
 
-from .constants import samples
+from .constants import fidelity_smoothness, samples
 
 
 class Block(Protocol):
@@ -124,7 +124,7 @@ def quadratic_weight(problem: Problem, x: Tensor) -> Tensor | None:
 
     `None` for other fidelities, and where the fidelity itself is being learned.
     """
-    smoothness = problem.fidelity.smoothness(problem.measurement)
+    smoothness = fidelity_smoothness(problem)
     if smoothness is None or any(p.requires_grad for p in problem.fidelity.parameters()):
         return None
     above = samples(smoothness, x)

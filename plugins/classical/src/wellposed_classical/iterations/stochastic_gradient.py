@@ -12,7 +12,7 @@ from wellposed.memo import OperatorMemo
 from wellposed.operator import RowBlock
 
 from .composite import descend, refuse_step
-from .constants import given_or, keep_step, reciprocal, samples, start_image
+from .constants import fidelity_smoothness, given_or, keep_step, reciprocal, samples, start_image
 from .row_blocks import block_gradient, block_norms, row_blocks
 
 
@@ -80,7 +80,7 @@ class StochasticGradient(Iteration[StochasticState]):
         assert isinstance(problem.operator, LinearOperator), "refused above"
         problem.operator.row_blocks(self.blocks)
         prior = problem.regularizer.smoothness_on(problem.zeros())
-        if self.step_size is None and (problem.fidelity.smoothness(problem.measurement) is None or prior is None):
+        if self.step_size is None and (fidelity_smoothness(problem) is None or prior is None):
             raise refuse_step(self, problem, (problem.regularizer,))
 
     def init(self, problem: Problem, x: Tensor | None = None) -> StochasticState:
@@ -118,7 +118,7 @@ class StochasticGradient(Iteration[StochasticState]):
     def _first_step(self, problem: Problem, x: Tensor) -> Tensor:
         if self.step_size is not None:
             return samples(self.step_size, x).detach()
-        smoothness = problem.fidelity.smoothness(problem.measurement)
+        smoothness = fidelity_smoothness(problem)
         prior = problem.regularizer.smoothness_on(x)
         assert smoothness is not None, "refused by check"
         assert prior is not None, "refused by check"
