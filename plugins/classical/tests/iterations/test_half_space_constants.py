@@ -24,7 +24,7 @@ def problem(counts: float) -> Problem:
 def test_no_default_step_on_counts(name: str, counts: float) -> None:
     """Without a count the gradient is constant and both constants are zero, wherever it exists."""
     options = {"blocks": 1} if name == "stochastic-gradient" else {}
-    with pytest.raises(CompositionError, match="predictions ≥ 0 alone|squared distance"):
+    with pytest.raises(CompositionError, match=r"predictions ≥ 0 alone|squared distance"):
         solve(problem(counts), component("iterations", name)(**options), stop=Stop(5))
 
 

@@ -9,13 +9,15 @@ from torch import Tensor
 
 from wellposed import LinearOperator
 from wellposed.linear_algebra import conjugate_gradient
-from wellposed.space import per_sample
+from wellposed.space import norm, per_sample
 
 from .splitting import TermBlock
 
 #: Conjugate gradients from the last image stop at this fraction of the residual they start with.
 _REDUCTION = 0.05
 _LIMIT = 30
+#: A residual of so many roundings of the right-hand side is none.
+_ROUNDINGS = 4.0
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class NormalEquations:
             found = analysis.solve_normal(rhs / per_sample(weight, rhs), total)  # type: ignore[arg-type]
             if found is not None:
                 return found
-        residual = rhs - self.apply(start)
+        residual = _beyond_rounding(rhs - self.apply(start), rhs)
         return start + conjugate_gradient(self.apply, residual, tolerance=_REDUCTION, limit=_LIMIT)
 
     def apply(self, x: Tensor) -> Tensor:
@@ -51,6 +53,17 @@ class NormalEquations:
         for block, c in self.terms:
             total = total + per_sample(c, x) * block.adjoint(block.apply(x))
         return total
+
+
+def _beyond_rounding(residual: Tensor, rhs: Tensor) -> Tensor:
+    """0 for samples whose residual is rounding: reducing that walks along common kernels, step after step.
+
+    Not where derivatives are taken: those of a solution that is reached already flow through the residual.
+    """
+    if residual.requires_grad:
+        return residual
+    known = norm(residual) > _ROUNDINGS * torch.finfo(rhs.dtype).eps * norm(rhs)
+    return torch.where(per_sample(known, residual), residual, 0.0)
 
 
 def has_closed_form(operator: LinearOperator) -> bool:
