@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import random
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -107,6 +108,16 @@ def _on_other_images(self: Any, original: Any, target: Any, data: Any, *rest: An
     return original(target, _Shuffled(data), *rest)
 
 
+def _argument_astray(self: Any, original: Any, *args: Any) -> Any:
+    """Returns another learned argument each time."""
+    fitted = original(*args)
+    return replace(fitted, arguments={name: value + 1e-6 * random.random() for name, value in fitted.arguments.items()})
+
+
+def _nothing_learned(self: Any, original: Any, *args: Any) -> Any:
+    return replace(original(*args), arguments={})
+
+
 def _silent(self: Any, original: Any, target: Any, data: Any, folder: Path, observer: Any = None) -> Any:
     return original(target, data, folder, None)
 
@@ -123,6 +134,18 @@ MUTANTS = mutants(
     ("denoising-score", "begins again from scratch", around("fit", _afresh), "goes-on-after-an-interruption"),
     ("elbo", "begins again from scratch", around("fit", _afresh), "goes-on-after-an-interruption"),
     ("layer-wise", "begins again from scratch", around("fit", _afresh), "goes-on-after-an-interruption"),
+    *(
+        mutant
+        for base in ("bilevel-dfo", "bilevel-implicit")
+        for mutant in (
+            (base, "begins again from scratch", around("fit", _afresh), "goes-on-after-an-interruption"),
+            (base, "other arguments each time", around("fit", _argument_astray), "trains-repeatably"),
+            (base, "returns no argument", around("fit", _nothing_learned), "trains-repeatably"),
+            (base, "trains a copy", around("fit", _of_a_copy), "returns-what-it-trained"),
+            (base, "trains on other images", around("fit", _on_other_images), "loss-falls"),
+            (base, "seeds the global generator", around("fit", _seeding), "draws-no-global-random-numbers"),
+        )
+    ),
     ("supervised", "trains a copy", around("fit", _of_a_copy), "returns-what-it-trained"),
     ("elbo", "trains a copy", around("fit", _of_a_copy), "returns-what-it-trained"),
     *(

@@ -1,7 +1,8 @@
 """What every trainer promises: it trains, repeatably, and a finished run is found again.
 
 A trainer that fits a learned solver to images needs nothing more. One that trains something else has a
-classmethod `example_task() -> (target, dataset)`, called afresh for each run.
+classmethod `example_task() -> (target, dataset)`, called afresh for each run. What was learned are the target's
+parameters, and the constructor arguments that `Fitted.arguments` names.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ..dataset import Dataset, Sample
 from ..errors import InputError, WellposedError
@@ -29,21 +30,19 @@ from .subject import Subject
 
 @check()
 def trains_repeatably(subject: Subject) -> None:
-    """`fit` changes the target's weights, and does the same again from the same start."""
+    """`fit` changes the target's weights or learns arguments of it, and does the same again from the same start."""
     with tempfile.TemporaryDirectory() as folder:
         first = _fitted(subject, Path(folder) / "first")
         second = _fitted(subject, Path(folder) / "second")
     that(first.steps > 0, f"{subject.label} says that it did {first.steps} steps")
-    start = dict(_task(subject)[0].named_parameters())
-    trained = dict(first.target.named_parameters())
+    start, trained = _weights(_task(subject)[0]), _learned(first)
     that(
-        any(not same_tensor(trained[name].detach(), p.detach()) for name, p in start.items()),
+        any(not same_tensor(trained[name], p) for name, p in start.items()) or bool(first.arguments),
         f"{subject.label} leaves the weights as they were",
     )
-    for name, p in second.target.named_parameters():
+    for name, p in _learned(second).items():
         that(bool(torch.isfinite(p).all()), f"{subject.label} trains {name} to values that are not finite")
-        same = same_tensor(trained[name].detach(), p.detach())
-        that(same, f"{subject.label} trains {name} to other values each time")
+        that(same_tensor(trained[name], p), f"{subject.label} trains {name} to other values each time")
 
 
 @check()
@@ -52,12 +51,7 @@ def goes_on_from_its_checkpoint(subject: Subject) -> None:
     with tempfile.TemporaryDirectory() as folder:
         first = _fitted(subject, Path(folder) / "run")
         again = _fitted(subject, Path(folder) / "run")
-    expected = dict(first.target.named_parameters())
-    for name, p in again.target.named_parameters():
-        that(
-            same_tensor(expected[name].detach(), p.detach()),
-            f"{subject.label}, called again on a finished run, ends with other values of {name}",
-        )
+    _assert_learned_the_same(first, again, f"{subject.label}, called again on a finished run,")
 
 
 @check(since="0.2")
@@ -111,7 +105,7 @@ def goes_on_after_an_interruption(subject: Subject) -> None:
         f"{subject.label} was killed after its checkpoint of step {reached} and must go on from there; called again "
         f"it told of the steps {[step for step, _ in resumed.steps]}",
     )
-    _assert_same_weights(first, second, f"{subject.label}, interrupted and called again,")
+    _assert_learned_the_same(first, second, f"{subject.label}, interrupted and called again,")
 
 
 @check(since="0.2")
@@ -144,9 +138,9 @@ def leaves_frozen_parameters_alone(subject: Subject) -> None:
     """Parameters that do not require gradients stay as they are, bit by bit."""
     target, data = _task(subject)
     parameters = dict(target.named_parameters())
-    frozen = list(parameters)[-1]
     if len(parameters) < 2:
-        raise NotPromised("its target has a single parameter")
+        raise NotPromised("its target has less than two parameters")
+    frozen = list(parameters)[-1]
     parameters[frozen].requires_grad_(False)
     kept = parameters[frozen].detach().clone()
     with tempfile.TemporaryDirectory() as folder:
@@ -249,10 +243,21 @@ def _error(target: nn.Module, data: Dataset) -> float | None:
     return total
 
 
-def _assert_same_weights(first: Fitted, second: Fitted, who: str) -> None:
-    expected = dict(first.target.named_parameters())
-    for name, p in second.target.named_parameters():
-        that(same_tensor(expected[name].detach(), p.detach()), f"{who} ends with other values of {name}")
+def _assert_learned_the_same(first: Fitted, second: Fitted, who: str) -> None:
+    expected, found = _learned(first), _learned(second)
+    that(expected.keys() == found.keys(), f"{who} learns {sorted(found)}; the first time {sorted(expected)}")
+    for name, value in found.items():
+        that(same_tensor(expected[name], value), f"{who} ends with other values of {name}")
+
+
+def _learned(fitted: Fitted) -> dict[str, Tensor]:
+    """The weights of the target, and the arguments that were learned."""
+    arguments = {name: torch.tensor(value, dtype=torch.float64) for name, value in fitted.arguments.items()}
+    return {**_weights(fitted.target), **arguments}
+
+
+def _weights(target: nn.Module) -> dict[str, Tensor]:
+    return {name: p.detach() for name, p in target.named_parameters()}
 
 
 def _task(subject: Subject) -> tuple[nn.Module, Dataset]:

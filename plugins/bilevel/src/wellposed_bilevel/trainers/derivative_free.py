@@ -18,6 +18,7 @@ from ..parameters import Parameter, ParameterSpace
 from ..transcript import Transcript
 from ..trust_region import LeastSquaresTrustRegion, Region
 from ..upper_level import UpperLevel
+from .example import WEIGHT, example_task
 from .outcome import finish
 
 
@@ -58,7 +59,15 @@ class DerivativeFree(Trainer):
 
     @classmethod
     def examples(cls) -> tuple[dict, ...]:
-        return ()
+        return (
+            {"parameters": [WEIGHT], "evaluations": 12},
+            {"parameters": [WEIGHT], "evaluations": 8, "accuracy": {"tolerance": 1e-3}},
+        )
+
+    @classmethod
+    def example_task(cls) -> tuple[nn.Module, Dataset]:
+        """What the conformance kit trains: the weight of a squared norm."""
+        return example_task()
 
     def fit(self, target: nn.Module, data: Dataset, folder: Path, observer: Any = None) -> Fitted:
         problem = UpperLevel.pose(target, data, self.space, self.penalty)

@@ -23,6 +23,7 @@ from ..hypergradient import hypergradient
 from ..parameters import Parameter, ParameterSpace, Vector
 from ..transcript import Transcript
 from ..upper_level import UpperLevel
+from .example import WEIGHT, example_task
 from .outcome import finish
 
 log = logging.getLogger(__name__)
@@ -65,7 +66,12 @@ class ImplicitGradient(Trainer):
 
     @classmethod
     def examples(cls) -> tuple[dict, ...]:
-        return ()
+        return ({"parameters": [WEIGHT], "evaluations": 12}, {"parameters": [WEIGHT], "tolerance": 1e-3, "work": 1200})
+
+    @classmethod
+    def example_task(cls) -> tuple[nn.Module, Dataset]:
+        """What the conformance kit trains: the weight of a squared norm."""
+        return example_task()
 
     def fit(self, target: nn.Module, data: Dataset, folder: Path, observer: Any = None) -> Fitted:
         problem = UpperLevel.pose(target, data, self.space, self.penalty)
