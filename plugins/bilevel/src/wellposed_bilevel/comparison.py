@@ -2,12 +2,15 @@
 
 `python -m wellposed_bilevel.comparison RECIPE … [--level F …] [--within P …] [--set KEY.PATH=VALUE]` trains each
 recipe and writes a table to stdout. `--level` adds the work until the exact objective was first at most `F`, `--within`
-until it was at most `P` percent above the lowest that one of the recipes ended with.
+until it was at most `P` percent above the lowest that one of the recipes ended with. `--draws N --starts M` repeats
+each training on `N` draws of its data from `M` starts and writes medians and quartiles. With `--keep FOLDER` an
+interrupted call goes on where it stopped.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import tempfile
 import time
@@ -21,6 +24,7 @@ from wellposed.recipes import build, load_recipe
 
 from .evaluation import Evaluation
 from .lower_level import Demand
+from .repetition import Outcome, Repetition, repetitions, summary
 from .trainers.derivative_free import DerivativeFree
 from .trainers.implicit import ImplicitGradient
 from .transcript import evaluation_of, read_transcript
@@ -61,9 +65,14 @@ class Training:
         return None
 
 
-def train_and_measure(source: str, settings: Sequence[str] = ()) -> Training:
-    """Train the recipe `source` in a new folder and measure the result exactly."""
-    recipe = load_recipe(source, settings)
+def train_and_measure(
+    source: str, settings: Sequence[str] = (), repetition: Repetition | None = None, folder: Path | None = None
+) -> Training:
+    """Train the recipe `source` in a new folder, or in `folder`, and measure the result exactly.
+
+    Without a `repetition` data and start are the recipe's own.
+    """
+    recipe = load_recipe(source, [*settings, *(repetition.settings() if repetition else [])])
     if recipe.training is None:
         raise InputError(f"{source} has no 'training', so there is nothing to compare")
     experiment = prepare(recipe)
@@ -72,16 +81,54 @@ def train_and_measure(source: str, settings: Sequence[str] = ()) -> Training:
         raise InputError(f"{source} trains by {type(trainer).__name__}, which is no bilevel trainer")
     data = training_data(experiment)
     target = experiment.solvers[recipe.training.target]
+    if repetition is not None:
+        trainer.space = repetition.space(trainer.space)
     with tempfile.TemporaryDirectory() as name:
+        place = folder or Path(name)
+        place.mkdir(parents=True, exist_ok=True)
         begun = time.process_time()
-        fitted = trainer.fit(target, data, Path(name))
-        seconds = time.process_time() - begun
-        entries = read_transcript(Path(name))
+        fitted = trainer.fit(target, data, place)
+        seconds = _seconds(place, time.process_time() - begun)
+        entries = read_transcript(place)
     problem = UpperLevel.pose(target, data, trainer.space, trainer.penalty)
     evaluations = [evaluation_of(entry) for entry in entries]
     best = min(evaluations, key=lambda e: abs(e.value - fitted.metrics["objective"]))
     products = sum(int(entry.get("hessian_products", 0)) for entry in entries)
     return Training(source, problem, evaluations, _exact(problem, best), fitted.steps, products, seconds)
+
+
+def _seconds(folder: Path, measured: float) -> float:
+    """What the training took when it was done, also where it is only read again."""
+    path = folder / "seconds.json"
+    if not path.exists():
+        path.write_text(json.dumps(measured), encoding="utf-8")
+    return float(json.loads(path.read_text(encoding="utf-8")))
+
+
+def repeated(
+    sources: Sequence[str], settings: Sequence[str], given: Sequence[Repetition], percents: Sequence[float], keep: Path
+) -> list[Outcome]:
+    """Every recipe with every repetition; levels are `percents` above the lowest objective that its draw ended with."""
+    outcomes = []
+    for draw in dict.fromkeys(repetition.draw for repetition in given):
+        same = [repetition for repetition in given if repetition.draw == draw]
+        runs = [
+            (
+                source,
+                train_and_measure(
+                    source, settings, one, keep / f"{number}-{Path(source).stem}" / f"{draw}-{one.start}"
+                ),
+            )
+            for number, source in enumerate(sources)
+            for one in same
+        ]
+        lowest = min(training.objective for _, training in runs)
+        for source, training in runs:
+            reached = [training.work_to((1 + percent / 100) * lowest) for percent in percents]
+            work = tuple(float("inf") if found is None else float(found) for found in reached)
+            excess = training.objective / lowest - 1
+            outcomes.append(Outcome(source, excess, training.work, work, training.seconds))
+    return outcomes
 
 
 def table(rows: Sequence[Training], levels: Sequence[float]) -> str:
@@ -104,8 +151,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--level", type=float, nargs="+", default=[], metavar="F")
     parser.add_argument("--within", type=float, nargs="+", default=[], metavar="P")
     parser.add_argument("--set", dest="settings", action="append", default=[], metavar="KEY.PATH=VALUE")
+    parser.add_argument("--draws", type=int, default=0, metavar="N")
+    parser.add_argument("--starts", type=int, default=1, metavar="M")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER")
     given = parser.parse_args(arguments)
     try:
+        if given.draws > 0:
+            with tempfile.TemporaryDirectory() as name:
+                every = repetitions(given.draws, given.starts)
+                found = repeated(given.recipes, given.settings, every, given.within, given.keep or Path(name))
+            sys.stdout.write(summary(found, given.within) + "\n")
+            return 0
         rows = [train_and_measure(source, given.settings) for source in given.recipes]
     except WellposedError as error:
         sys.stderr.write(f"{error}\n")
