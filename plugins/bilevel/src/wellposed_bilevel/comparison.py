@@ -115,9 +115,7 @@ def repeated(
         runs = [
             (
                 source,
-                train_and_measure(
-                    source, settings, one, keep / f"{number}-{Path(source).stem}" / f"{draw}-{one.start}"
-                ),
+                train_and_measure(source, settings, one, keep / f"{number}-{Path(source).stem}-{draw}-{one.start}"),
             )
             for number, source in enumerate(sources)
             for one in same
