@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import pluggy
-from importlib_metadata import EntryPoint
 
-from ..registry import HOOKS_GROUP, core_mismatch, one_line, plugin_entry_points
+from ..registry import HOOKS_GROUP, PluginPoint, core_mismatch, one_line, plugin_entry_points
 from . import hookspecs
+from .guard import TooLong, WrongResult, guarded
 
 _log = logging.getLogger(__name__)
 
@@ -46,14 +46,13 @@ class HookManager:
             manager.load(point)
         return manager
 
-    def load(self, point: EntryPoint) -> None:
+    def load(self, point: PluginPoint) -> None:
         """Load one entry point; what goes wrong is kept in `failures`, never raised.
 
         A requirement on the core that is not met is noticed before the plugin is imported.
         """
-        dist = point.dist
-        name = f"{dist.name if dist else 'unknown'}:{point.name}"
-        mismatch = core_mismatch(dist.name, dist.version, tuple(dist.requires or ())) if dist else None
+        name = point.full_name
+        mismatch = core_mismatch(point.distribution, point.version, point.requires)
         if mismatch:
             self.failures.append(HookFailure(name, mismatch))
             return
@@ -72,11 +71,11 @@ class HookManager:
         try:
             self._manager.register(plugin, name)
             self._manager.check_pending()
-            self._refuse_wrappers(plugin)
         except Exception:
             if not known and self._manager.get_plugin(name) is plugin:
                 self._manager.unregister(name=name)
             raise
+        self._guard(plugin)
 
     def names(self) -> list[str]:
         """The plugins in use, as `distribution:name`."""
@@ -92,29 +91,32 @@ class HookManager:
         return sorted(caller.name for caller in callers)
 
     def call(self, hook: str, **arguments: Any) -> list[Any]:
-        """Call `hook` of every plugin, in the order of their loading, and gather what is not `None`.
+        """Call `hook` of every plugin as pluggy does, and gather what is not `None`.
 
-        A plugin that raises is said once, in a warning of this module's logger, and not called again; the
-        work that the hook reports on goes on.
+        The order is pluggy's: those marked `tryfirst`, then the last loaded before the first, then those marked
+        `trylast`, within the wrappers. A plugin that raises, returns what the hook's specification does not allow
+        or, where the hook has a limit of time, does not return, is said once, in a warning of this module's logger,
+        and not called again; the work that the hook reports on goes on.
         """
-        results = []
-        for implementation in getattr(self._manager.hook, hook).get_hookimpls():
-            try:
-                value = implementation.function(*(arguments[name] for name in implementation.argnames))
-            except Exception as error:
-                self._drop(implementation.plugin_name, hook, error)
-                continue
-            if value is not None:
-                results.append(value)
-        return results
+        return list(getattr(self._manager.hook, hook)(**arguments) or ())
 
-    def _refuse_wrappers(self, plugin: object) -> None:
+    def _guard(self, plugin: object) -> None:
+        """Put a guard around every implementation of a plugin that was just registered."""
         for caller in self._manager.get_hookcallers(plugin) or []:
-            if any(i.plugin is plugin and (i.wrapper or i.hookwrapper) for i in caller.get_hookimpls()):
-                raise TypeError(f"{caller.name} is a wrapper; hooks observe, they do not wrap each other")
+            check, patience = hookspecs.CHECKS.get(caller.name, _as_it_is), hookspecs.PATIENCE.get(caller.name)
+            for each in caller.get_hookimpls():
+                if each.plugin is plugin:
+                    each.function = guarded(each, check, patience, partial(self._drop, each.plugin_name, caller.name))
 
     def _drop(self, name: str, hook: str, error: Exception) -> None:
         reason = f"{hook} raised {type(error).__name__}: {one_line(error)}"
+        if isinstance(error, WrongResult | TooLong):
+            reason = f"{hook}: {one_line(error)}"
         self.failures.append(HookFailure(name, reason))
-        self._manager.unregister(name=name)
+        if self._manager.has_plugin(name):  # a plugin may fail in two wrappers of one call
+            self._manager.unregister(name=name)
         _log.warning("the hooks of %s are switched off: %s", name, reason)
+
+
+def _as_it_is(value: Any) -> Any:
+    return value

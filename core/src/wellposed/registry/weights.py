@@ -44,5 +44,5 @@ def all_weights() -> dict[str, WeightsEntry]:
             path = module_file(package).parent / file
         except UnreadableTarget:
             continue
-        found[point.name] = WeightsEntry(point.name, path, point.dist.name if point.dist else "unknown")
+        found[point.name] = WeightsEntry(point.name, path, point.distribution)
     return found
