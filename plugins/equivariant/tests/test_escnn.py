@@ -21,7 +21,7 @@ from wellposed_equivariant.solvers.equivariant_proximal_gradient import Equivari
 N = TypeVar("N", bound=nn.Module)
 
 needs_escnn = pytest.mark.skipif(
-    not escnn_loader.escnn_is_installed(), reason="escnn is not installed: pip install --no-deps escnn==1.0.11"
+    escnn_loader.why_not_escnn() is not None, reason="escnn is not installed: pip install --no-deps escnn==1.0.11"
 )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from typing import Any, Literal
 
@@ -65,8 +64,16 @@ class Diffusion(DiffusionPrior):
             self.unet = _read(diffusers, pretrained, channels)
 
     @classmethod
+    def lacking(cls) -> str | None:
+        try:
+            _diffusers()
+        except InputError as error:
+            return str(error)
+        return None
+
+    @classmethod
     def examples(cls) -> tuple[dict, ...]:
-        if importlib.util.find_spec("diffusers") is None:
+        if cls.lacking():
             return ()
         return ({"shape": [16, 16], "widths": [8, 8], "steps": 50},)
 
@@ -78,7 +85,7 @@ class Diffusion(DiffusionPrior):
 def _diffusers() -> Any:
     try:
         import diffusers
-    except ImportError as error:
+    except Exception as error:  # made for another torch it raises whatever it likes
         raise InputError(
             f"the network 'diffusion' needs the package diffusers ({error}); install it by "
             f"pip install 'wellposed-generative[diffusion]'"
