@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from wellposed import Acceleration, Fidelity, FixedPointResidual, Gradient, InputError, Iterative, Network, Stop
 from wellposed import component as registered
-
 from wellposed.errors import ComponentNotFound
 from wellposed.registry import registry
 
