@@ -139,6 +139,13 @@ class Regularizer(Component, nn.Module):
         """Lipschitz constant of `grad` on images like `x`; for those that depend on the dimension."""
         return self.smoothness
 
+    def implausible(self, x: Tensor) -> Tensor | None:
+        """Images that the model behind this functional would hardly make, `(B,)` bool; `None` without such a model.
+
+        A solution that is one says that model and measurement contradict each other; its verdict tells.
+        """
+        return None
+
     def __mul__(self, weight: float | Tensor) -> Regularizer:
         return Weighted(self, weight)
 
@@ -222,6 +229,9 @@ class Weighted(Regularizer):
     def prox_lipschitz(self, step: float | Tensor) -> float | Tensor | None:
         return self.regularizer.prox_lipschitz(self.weight * step)
 
+    def implausible(self, x: Tensor) -> Tensor | None:
+        return self.regularizer.implausible(x) if self._number > 0 else None
+
     def conjugate(self, p: Tensor) -> Tensor | None:
         """`w·R*(p/w)`; for weight 0 the indicator of 0."""
         weight = torch.as_tensor(self.weight, dtype=p.dtype.to_real(), device=p.device)
@@ -298,6 +308,10 @@ class Sum(Regularizer):
 
     def prox_lipschitz(self, step: float | Tensor) -> float | Tensor | None:
         return next(iter(self)).prox_lipschitz(step) if len(self.terms) == 1 else super().prox_lipschitz(step)
+
+    def implausible(self, x: Tensor) -> Tensor | None:
+        said = [doubt for doubt in (t.implausible(x) for t in self) if doubt is not None]
+        return torch.stack(said).any(0) if said else None
 
     def split(self) -> list[Term]:
         return [term for regularizer in self for term in regularizer.split()]
