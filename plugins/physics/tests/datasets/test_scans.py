@@ -138,7 +138,13 @@ def test_intensities_become_line_integrals(tmp_path: Path, scan: tuple[ParallelB
     write_array(tmp_path / "a.tif", counts)
     for flat_field in ("border-median", 50_000.0):
         dataset = SinogramFile(
-            str(tmp_path / "a.tif"), arc=360, flat_field=flat_field, scale=20.0, rotation_centre=26.4, size=40
+            str(tmp_path / "a.tif"),
+            arc=360,
+            unit="degree",
+            flat_field=flat_field,
+            scale=20.0,
+            rotation_centre=26.4,
+            size=40,
         )  # type: ignore[arg-type]
         y = measurement(dataset)[0].numpy()
         np.testing.assert_allclose(np.delete(y, 3, 0), np.delete(rows, 3, 0), atol=0.01)
@@ -160,15 +166,15 @@ def test_angles_from_every_source(tmp_path: Path, scan: tuple[ParallelBeam, np.n
         return SinogramFile(str(path), "sino", transposed=True, size=8, **options).angles
 
     np.testing.assert_allclose(angles(), np.arange(40) * math.pi / 40)
-    np.testing.assert_allclose(angles(arc=360), np.arange(40) * math.pi / 20)
-    np.testing.assert_allclose(angles(last=180), np.linspace(0, math.pi, 40))
-    np.testing.assert_allclose(angles(angles="theta", unit="radian"), np.linspace(3, 6, 40))
-    np.testing.assert_allclose(angles(angles=list(range(40))), np.arange(40) * math.pi / 180)
+    np.testing.assert_allclose(angles(arc=360, unit="degree"), np.arange(40) * math.pi / 20)
+    np.testing.assert_allclose(angles(last=180, unit="degree"), np.linspace(0, math.pi, 40))
+    np.testing.assert_allclose(angles(angles="theta"), np.linspace(3, 6, 40))
+    np.testing.assert_allclose(angles(angles=list(range(40)), unit="degree"), np.arange(40) * math.pi / 180)
     np.testing.assert_allclose(angles(view_step=3), np.arange(0, 40, 3) * math.pi / 40)
     with pytest.raises(InputError, match="give one"):
         angles(arc=180, last=180)
     with pytest.raises(InputError, match="40 views and 39 angles"):
-        angles(angles=list(range(39)))
+        angles(angles=list(range(39)), unit="degree")
     with pytest.raises(InputError, match=r"61 views and 40 angles.*transposed"):
         SinogramFile(str(path), "sino", angles="theta")
 
@@ -183,6 +189,7 @@ def test_reduced_bins_measure_the_same_object(
     dataset = SinogramFile(
         str(tmp_path / "a.npy"),
         arc=360,
+        unit="degree",
         rotation_centre=26.4,
         reduce_bins=factor,
         offset="border-median",
@@ -212,7 +219,7 @@ def test_bad_sinograms_are_told(tmp_path: Path) -> None:
         with pytest.raises(InputError):
             SinogramFile(str(tmp_path / "good.npy"), **options)
     with pytest.raises(InputError, match="estimated from opposite views only"):
-        SinogramFile(str(tmp_path / "good.npy"), arc=20, rotation_centre="estimated")
+        SinogramFile(str(tmp_path / "good.npy"), arc=0.35, rotation_centre="estimated")
 
 
 # Rotation centre ----------------------------------------------------------------------------------
@@ -235,6 +242,7 @@ def test_measured_scans_and_their_centres(shared: Path) -> None:
     neutron = SinogramFile(
         str(shared / "real/ct/sinogram_360_neutron_image.tif"),
         last=360,
+        unit="degree",
         flat_field="border-median",
         rotation_centre="estimated",
         size=64,

@@ -14,12 +14,11 @@ from wellposed.dataset import Dataset, Sample
 from wellposed.errors import InputError
 from wellposed.files import read_array
 
+from ..ct.angles import AngleUnit, in_radians, view_angles
 from ..ct.parallel_beam import ParallelBeam
 from .arguments import check_counts
 from .detector import binned, reduced
 from .rotation_centre import estimated_rotation_centre
-
-_UNIT = {"degree": math.pi / 180, "radian": 1.0}
 
 #: Share of the bins, on either side, whose rays are taken to pass through air.
 _BORDER = 0.02
@@ -36,7 +35,7 @@ class SinogramFile(Dataset):
             them, views are spread evenly:
         arc: over this angle, from 0 on, its end not included; by default half a turn.
         last: from 0 to this angle, which is the last view's.
-        unit: of all angles, degree or radian.
+        unit: of all angles, those in the file as well, radian or degree (see `wellposed_physics.ct.angles`).
         flat_field: the intensity `I₀` without object, to turn intensities into line integrals
             `−log(I/I₀)`: a number, or `border-median`, the median of the outermost 2 % of the bins on either
             side. Bins that counted nothing are interpolated from their neighbours. Without it the file
@@ -69,7 +68,7 @@ class SinogramFile(Dataset):
         angles: Sequence[float] | str | None = None,
         arc: float | None = None,
         last: float | None = None,
-        unit: Literal["degree", "radian"] = "degree",
+        unit: AngleUnit = "radian",
         flat_field: float | Literal["border-median"] | None = None,
         offset: float | Literal["border-median"] = 0.0,
         scale: float = 1.0,
@@ -145,29 +144,24 @@ def _angles(
     angles: Sequence[float] | str | None,
     arc: float | None,
     last: float | None,
-    unit: str,
+    unit: AngleUnit,
     views: int,
 ) -> np.ndarray:
     """The angle of each view in radians."""
     if sum(a is not None for a in (angles, arc, last)) > 1:
         raise InputError("the angles of a SinogramFile come from angles, or from arc, or from last; give one")
-    if unit not in _UNIT:
-        raise InputError(f"angles are in degree or radian; {unit!r} was given")
+    if angles is None:
+        return view_angles(views, arc, 0.0, last, unit, full_arc=math.pi)
     if isinstance(angles, str):
-        found = read_array(path, angles).ravel().astype(np.float64)
-    elif angles is not None:
-        found = np.asarray(angles, dtype=np.float64)
-    elif last is not None:
-        found = np.linspace(0, last, views)
+        found = in_radians(read_array(path, angles).ravel(), unit, f"the angles {angles!r} of {path}")
     else:
-        whole = math.pi / _UNIT[unit] if arc is None else arc
-        found = np.arange(views) * (whole / views)
+        found = in_radians(angles, unit)
     if len(found) != views:
         raise InputError(
             f"{path} holds {views} views and {len(found)} angles were given; if the file is (bins, views), set "
             f"transposed"
         )
-    return found * _UNIT[unit]
+    return found
 
 
 def _centre(given: float | str, rows: np.ndarray, angles: np.ndarray) -> float:
