@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from .errors import CapabilityMissing, InputError
-from .interface import Component
+from .module import ComponentModule, check_factor
 from .space import per_sample
 
 Capability = Literal["value", "grad", "prox", "split"]
@@ -46,7 +46,7 @@ class Analysis(nn.Module):
         return None
 
 
-class Regularizer(Component, nn.Module):
+class Regularizer(ComponentModule):
     """`R(x)`, with any of: value `forward(x) → (B,)`, `grad(x)`, `prox(x, step)`, `split()`.
 
     `capabilities` declares which of them exist; a subclass states it as a class attribute and the
@@ -152,7 +152,15 @@ class Regularizer(Component, nn.Module):
     __rmul__ = __mul__
 
     def __add__(self, other: Regularizer) -> Regularizer:
+        if not isinstance(other, Regularizer):
+            raise InputError(
+                f"a regularizer is added to regularizers, and a {type(other).__name__} is none; a weight multiplies: "
+                f"0.1 * {type(self).__name__}(…)"
+            )
         return Sum([*_terms_of(self), *_terms_of(other)])
+
+    def __radd__(self, other: object) -> Regularizer:
+        return self + other  # type: ignore[operator]  # what could be added has added itself: this says why not
 
     def _missing(self, capability: Capability) -> CapabilityMissing:
         have = ", ".join(sorted(self.capabilities)) or "nothing"
@@ -186,6 +194,8 @@ class Weighted(Regularizer):
 
     def __init__(self, regularizer: Regularizer, weight: float | Tensor) -> None:
         super().__init__()
+        if not isinstance(weight, Tensor):
+            check_factor(weight, "a regularizer")
         if isinstance(weight, Tensor) and weight.numel() != 1:
             raise InputError(
                 f"a regularizer's weight is one number; a tensor of shape {tuple(weight.shape)} was given. For one "

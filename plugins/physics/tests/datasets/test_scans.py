@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ import numpy as np
 import pytest
 import scipy.io
 import torch
+import yaml
 
+from wellposed.cli import main
 from wellposed.errors import InputError
 from wellposed.files import write_array
 from wellposed_physics.ct.parallel_beam import ParallelBeam
@@ -236,6 +239,35 @@ def test_the_rotation_centre_is_found(centre: float, arc: float) -> None:
     rows = operator(shifted[None])[0, 0].double().numpy()
     found = estimated_rotation_centre(rows, operator.geometry.angles)
     assert found == pytest.approx(centre, abs=0.15 if arc > 4 else 0.5)
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_run_says_the_centre_that_it_estimated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scan: tuple[ParallelBeam, np.ndarray], wrapped: bool
+) -> None:
+    """In its report, its results and its recipe, which then runs to the same image without estimating."""
+    monkeypatch.chdir(tmp_path)
+    np.save("rows.npy", scan[1])
+    node = "{use: sinogram-file, path: rows.npy, arc: 360, unit: degree, rotation_centre: estimated, reduce_bins: 2}"
+    data = f"{{use: selection, data: {node}}}" if wrapped else node
+    Path("scan.yaml").write_text(f"data: {data}\nsolvers: {{fbp: filtered-backprojection}}\nmetrics: []\n")
+    with pytest.raises(SystemExit, match="0"):
+        main(["run", "scan.yaml", "--out", "first"])
+    (name, value), *others = json.loads(Path("first/results.json").read_text())["estimated"].items()
+    assert not others
+    assert name == ("data.rotation_centre" if wrapped else "rotation_centre")
+    assert value == pytest.approx(26.4, abs=0.15)
+    page = Path("first/report.html").read_text()
+    assert f"estimated {name}" in page
+    assert f"{value:.6g}" in page
+    recipe = yaml.safe_load(Path("first/recipe.yaml").read_text())
+    written = recipe["data"]["data"] if wrapped else recipe["data"]
+    assert written["rotation_centre"] == value
+    with pytest.raises(SystemExit, match="0"):
+        main(["run", "first/recipe.yaml", "--out", "second"])
+    assert "estimated" not in json.loads(Path("second/results.json").read_text())
+    images = [np.load(next(Path(run, "reconstructions").glob("*.npy"))) for run in ("first", "second")]
+    np.testing.assert_array_equal(*images)
 
 
 def test_measured_scans_and_their_centres(shared: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -43,7 +43,7 @@ class SinogramFile(Dataset):
         offset: subtracted from line integrals: a number, or `border-median`.
         scale: what the result is multiplied with.
         rotation_centre: the fractional bin, counted from 0, onto which the rotation axis projects;
-            `middle`; or `estimated` from opposite views.
+            `middle`; or `estimated` from opposite views, which a run says in its report, results and recipe.
         bin_spacing: distance of the bins (length); images are in its inverse.
         reduce_bins: average this many neighbouring bins.
         view_step: take each `view_step`-th view.
@@ -87,6 +87,7 @@ class SinogramFile(Dataset):
         self.angles = _angles(self.path, angles, arc, last, unit, len(rows))
         centre = _centre(rotation_centre, rows, self.angles)
         rows, self.angles = reduced(rows[::view_step], reduce_bins), self.angles[::view_step]
+        self._estimated = {"rotation_centre": centre} if rotation_centre == "estimated" else {}
         self.rotation_centre = binned(centre, reduce_bins)
         self._measurement = torch.from_numpy(rows).float()[None]
         bins, spacing = rows.shape[1], bin_spacing * reduce_bins
@@ -99,6 +100,9 @@ class SinogramFile(Dataset):
             pixel_size=spacing * bins / pixels,
             rotation_centre=self.rotation_centre,
         )
+
+    def estimated(self) -> Mapping[str, float]:
+        return self._estimated
 
     def __len__(self) -> int:
         return 1
