@@ -11,6 +11,7 @@ import pluggy
 import pytest
 
 from wellposed.hooks import HookManager, TrainingObserver, hookimpl, hooks, hookspecs
+from wellposed.hooks import manager as hooks_module
 from wellposed.hooks.training import HookObserver
 
 
@@ -229,3 +230,15 @@ def test_training_observers_hand_on_to_the_hooks(manager: HookManager, tmp_path:
     observer.epoch(1, {})
     observer.checkpoint(tmp_path, 1)
     assert seen == [(1, {"loss": 2.0}), 1, tmp_path]
+
+
+def test_a_module_of_hooks_that_loops_is_done_without(
+    bare: Any, monkeypatch: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(hooks_module, "PATIENCE", 0.3)
+    point = {"wellposed.hooks": {"main": "hooks_looping"}}
+    bare.install("wellposed-looping", point, {"hooks_looping": "import time\nwhile True: time.sleep(0.05)\n"})
+    with caplog.at_level(logging.WARNING):
+        manager = hooks()
+    assert "wellposed-looping:main" not in manager.names()
+    assert "the hooks of wellposed-looping:main are left out: its module is not imported after 0.3 s" in caplog.text

@@ -33,7 +33,7 @@ def guarded(implementation: pluggy.HookImpl, check: Check, patience: float | Non
         return _guarded_wrapper(implementation.function, check, tell)
     if implementation.hookwrapper:
         return _guarded_old_wrapper(implementation.function, check, tell)
-    function = implementation.function if patience is None else _in_time(implementation.function, patience)
+    function = implementation.function if patience is None else in_time(implementation.function, patience)
 
     @functools.wraps(implementation.function)
     def call(*arguments: Any) -> Any:
@@ -107,7 +107,7 @@ def _no_yield(error: Exception) -> Exception:
     return RuntimeError("the wrapper did not yield") if isinstance(error, StopIteration) else error
 
 
-def _in_time(function: Callable[..., Any], patience: float) -> Callable[..., Any]:
+def in_time(function: Callable[..., Any], patience: float) -> Callable[..., Any]:
     """`function` with `TooLong` where it does not return in `patience` seconds, and no way to end the process."""
 
     def call(*arguments: Any) -> Any:
@@ -128,7 +128,7 @@ def _in_time(function: Callable[..., Any], patience: float) -> Callable[..., Any
         if isinstance(error, Exception):
             raise error
         if error is not None:
-            raise RuntimeError(f"it raised {type(error).__name__}") from error
+            raise RuntimeError(f"it raised {type(error).__name__}: {error}") from error
         return value
 
     return call

@@ -11,9 +11,12 @@ import pluggy
 
 from ..registry import HOOKS_GROUP, PluginPoint, core_mismatch, one_line, plugin_entry_points
 from . import hookspecs
-from .guard import TooLong, WrongResult, guarded
+from .guard import TooLong, WrongResult, guarded, in_time
 
 _log = logging.getLogger(__name__)
+
+#: Seconds that the import of a module of hooks may take; it imports no torch.
+PATIENCE = 20.0
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,8 @@ class HookManager:
     def load(self, point: PluginPoint) -> None:
         """Load one entry point; what goes wrong is kept in `failures`, never raised.
 
-        A requirement on the core that is not met is noticed before the plugin is imported.
+        A requirement on the core that is not met is noticed before the plugin is imported. A module that is not
+        imported in `PATIENCE` seconds is done without, and named in a warning.
         """
         name = point.full_name
         mismatch = core_mismatch(point.distribution, point.version, point.requires)
@@ -57,8 +61,12 @@ class HookManager:
             self.failures.append(HookFailure(name, mismatch))
             return
         try:
-            self.register(point.load(), name)
-        except (Exception, SystemExit) as error:
+            self.register(in_time(point.load, PATIENCE)(), name)
+        except TooLong:
+            reason = f"its module is not imported after {PATIENCE:g} s"
+            self.failures.append(HookFailure(name, reason))
+            _log.warning("the hooks of %s are left out: %s", name, reason)
+        except Exception as error:
             self.failures.append(HookFailure(name, f"{type(error).__name__}: {one_line(error)}"))
 
     def register(self, plugin: object, name: str) -> None:
