@@ -95,6 +95,32 @@ def test_wrappers_see_and_change_the_results(manager: HookManager, kind: str) ->
     assert manager.failures == []
 
 
+def test_methods_other_names_and_arguments_are_passed_on(manager: HookManager) -> None:
+    seen: list[Any] = []
+
+    class Plugin:
+        @hookimpl(specname="on_epoch")
+        def told(self, metrics: Any, epoch: int) -> None:
+            seen.append((epoch, metrics))
+
+    manager.register(Plugin(), "object")
+    manager.call("on_epoch", epoch=2, metrics={"loss": 1.0})
+    assert seen == [(2, {"loss": 1.0})]
+    assert manager.implemented_by("object") == ["on_epoch"]
+
+
+def test_modules_without_hooks_stand_beside_each_other(manager: HookManager) -> None:
+    manager.register(types.ModuleType("one"), "one")
+    manager.register(types.ModuleType("two"), "two")
+    assert manager.names() == ["one", "two"]
+
+
+def test_a_wrapper_that_is_no_generator_is_refused(manager: HookManager) -> None:
+    with pytest.raises(TypeError, match="does not yield"):
+        manager.register(wrapping(lambda: None, wrapper=True), "outer")
+    assert manager.names() == []
+
+
 @pytest.mark.parametrize("kind", ["wrapper", "hookwrapper"])
 @pytest.mark.parametrize("place", ["before", "after", "twice", "never", "wrong", "nothing"])
 def test_a_wrapper_that_fails_leaves_what_it_wrapped(manager: HookManager, kind: str, place: str) -> None:

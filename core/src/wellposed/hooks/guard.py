@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 import pluggy
@@ -22,23 +23,26 @@ class TooLong(Exception):
     """A hook did not return in time."""
 
 
-def guarded(implementation: pluggy.HookImpl, check: Check, patience: float | None, tell: Tell) -> Callable[..., Any]:
-    """`implementation.function` as pluggy may call it: whatever it raises goes to `tell`, its result through `check`.
+def guarded(
+    function: Callable[..., Any], options: Mapping[str, Any], check: Check, patience: float | None, tell: Tell
+) -> Callable[..., Any]:
+    """`function` as pluggy may call it: whatever it raises goes to `tell`, its result through `check`.
 
     An implementation that fails gives `None`, which pluggy leaves out; a wrapper that fails leaves the result that
     it wrapped as it was. With `patience`, an implementation (not a wrapper) runs in a thread of its own, which is
-    left alone after so many seconds.
+    left alone after so many seconds. Raises `TypeError` for a wrapper that is no generator.
     """
-    if implementation.wrapper:
-        return _guarded_wrapper(implementation.function, check, tell)
-    if implementation.hookwrapper:
-        return _guarded_old_wrapper(implementation.function, check, tell)
-    function = implementation.function if patience is None else in_time(implementation.function, patience)
+    if options["wrapper"] or options["hookwrapper"]:
+        if not inspect.isgeneratorfunction(function):
+            raise TypeError(f"{function.__name__} is marked as a wrapper but does not yield")
+        guard = _guarded_wrapper if options["wrapper"] else _guarded_old_wrapper
+        return guard(function, check, tell)
+    timed = function if patience is None else in_time(function, patience)
 
-    @functools.wraps(implementation.function)
+    @functools.wraps(function)
     def call(*arguments: Any) -> Any:
         try:
-            value = function(*arguments)
+            value = timed(*arguments)
             return None if value is None else check(value)
         except Exception as error:
             tell(error)

@@ -75,15 +75,16 @@ class HookManager:
         pluggy leaves a plugin half registered where a later implementation of it is invalid; here it is
         taken out again. An implementation of a hook that does not exist is an error as well (a typo).
         """
-        known = self._manager.is_registered(plugin)
+        if self._manager.has_plugin(name):
+            raise ValueError(f"hooks called {name} are already registered")
+        guarded = self._guarded(plugin, name)
         try:
-            self._manager.register(plugin, name)
+            self._manager.register(guarded, name)
             self._manager.check_pending()
         except Exception:
-            if not known and self._manager.get_plugin(name) is plugin:
+            if self._manager.get_plugin(name) is guarded:
                 self._manager.unregister(name=name)
             raise
-        self._guard(plugin)
 
     def names(self) -> list[str]:
         """The plugins in use, as `distribution:name`."""
@@ -108,13 +109,18 @@ class HookManager:
         """
         return list(getattr(self._manager.hook, hook)(**arguments) or ())
 
-    def _guard(self, plugin: object) -> None:
-        """Put a guard around every implementation of a plugin that was just registered."""
-        for caller in self._manager.get_hookcallers(plugin) or []:
-            check, patience = hookspecs.CHECKS.get(caller.name, _as_it_is), hookspecs.PATIENCE.get(caller.name)
-            for each in caller.get_hookimpls():
-                if each.plugin is plugin:
-                    each.function = guarded(each, check, patience, partial(self._drop, each.plugin_name, caller.name))
+    def _guarded(self, plugin: object, name: str) -> object:
+        """An object with the plugin's implementations, each within a guard and marked as the plugin marked it."""
+        found = _Guarded()
+        for attribute in dir(plugin):
+            options = self._manager.parse_hookimpl_opts(plugin, attribute)
+            if options is None:
+                continue
+            hook = options["specname"] or attribute
+            check, patience = hookspecs.CHECKS.get(hook, _as_it_is), hookspecs.PATIENCE.get(hook)
+            function = guarded(getattr(plugin, attribute), options, check, patience, partial(self._drop, name, hook))
+            setattr(found, attribute, hookspecs.hookimpl(**options)(function))
+        return found
 
     def _drop(self, name: str, hook: str, error: Exception) -> None:
         reason = f"{hook} raised {type(error).__name__}: {one_line(error)}"
@@ -124,6 +130,10 @@ class HookManager:
         if self._manager.has_plugin(name):  # a plugin may fail in two wrappers of one call
             self._manager.unregister(name=name)
         _log.warning("the hooks of %s are switched off: %s", name, reason)
+
+
+class _Guarded:
+    """The guarded implementations of one plugin, as attributes; equal to itself alone."""
 
 
 def _as_it_is(value: Any) -> Any:

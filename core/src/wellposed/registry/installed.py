@@ -99,7 +99,7 @@ def read_installed() -> Installed:
     return Installed(tuple(points.values()), tuple(broken.values()))
 
 
-def _points(dist: importlib_metadata.Distribution) -> Iterator[PluginPoint]:
+def _points(dist: Any) -> Iterator[PluginPoint]:
     text = _text(dist)
     if _PREFIX not in text:  # most distributions register nothing here, and their metadata need no parsing
         return
@@ -112,7 +112,7 @@ def _points(dist: importlib_metadata.Distribution) -> Iterator[PluginPoint]:
             yield PluginPoint(point.group, point.name, point.value, str(name), str(version), requires)
 
 
-def _text(dist: importlib_metadata.Distribution) -> str:
+def _text(dist: Any) -> str:
     """The file of entry points, empty where there is none; raises where it is there and cannot be read as text."""
     folder = getattr(dist, "_path", None)  # the library's own reader takes an unreadable file for an absent one
     if not isinstance(folder, Path):
@@ -140,11 +140,11 @@ def _reason(error: Exception) -> str:
     return f"its {_FILE} cannot be understood ({type(error).__name__})"
 
 
-def _folder(dist: importlib_metadata.Distribution) -> str:
+def _folder(dist: Any) -> str:
     return str(getattr(dist, "_path", "a distribution of unknown place"))
 
 
-def _stem(dist: importlib_metadata.Distribution) -> str:
+def _stem(dist: Any) -> str:
     """The distribution's name as its folder tells it: `my_plugin-1.0.dist-info` is of `my-plugin`."""
     return Path(_folder(dist)).name.partition("-")[0].replace("_", "-")
 
