@@ -212,6 +212,9 @@ def damage(folder: Path, how: str) -> None:
 
 @pytest.mark.parametrize("how", ["no metadata", "empty metadata", "no text", "no lines", "unreadable"])
 def test_broken_metadata_are_named_and_stop_nobody(toy: Any, monkeypatch: Any, how: str) -> None:
+    for name in ("TORCH_DEVICE_BACKEND_AUTOLOAD", "PYDANTIC_DISABLE_PLUGINS"):  # set for a test, so undone after it
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
     toy.install("zoo-half", {"wellposed.operators": {"half": "zoo_half:Thing"}}, {"zoo_half": OPERATOR})
     damage(toy.site / "zoo_half-1.0.dist-info", how)
     leave_out_the_others(monkeypatch)
@@ -219,22 +222,30 @@ def test_broken_metadata_are_named_and_stop_nobody(toy: Any, monkeypatch: Any, h
     assert listed.code == 0
     assert [entry["name"] for entry in listed.json] == ["toy-blur", "toy-transform"]
     assert "zoo_half-1.0.dist-info is broken: " in listed.errors
-    assert toy("run", "toy/squares", "--out", "out").code == 0
+    done = toy.apart("run", "toy/squares", "--out", "out")  # torch and pydantic read all entry points at import
+    assert done.code == 0, done.errors
     missing = toy("run", "toy/squares", "operator=half", "--out", "missing")
     assert missing.code == 2
     assert "zoo_half-1.0.dist-info is broken: " in missing.errors
     assert "pip install --force-reinstall zoo-half" in missing.errors
     monkeypatch.setenv("WELLPOSED_DISABLE", "zoo_half," + os.environ["WELLPOSED_DISABLE"])
     registry.cache_clear()
-    assert "zoo_half" not in toy("list").errors
+    concerns_others = how in ("no text", "no lines")  # Python's own reader of entry points fails on it
+    assert ("zoo_half" in toy("list").errors) == concerns_others
 
 
-def test_doctor_names_broken_metadata_by_their_folder(toy: Any, monkeypatch: Any) -> None:
+@pytest.mark.parametrize("how", ["no metadata", "no text"])
+def test_doctor_names_broken_metadata_by_their_folder(toy: Any, monkeypatch: Any, how: str) -> None:
+    for name in ("TORCH_DEVICE_BACKEND_AUTOLOAD", "PYDANTIC_DISABLE_PLUGINS"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
     toy.install("zoo-half", {"wellposed.operators": {"half": "zoo_half:Thing"}})
-    damage(toy.site / "zoo_half-1.0.dist-info", "no metadata")
+    damage(toy.site / "zoo_half-1.0.dist-info", how)
     leave_out_the_others(monkeypatch)
     done = toy("doctor", "--json")
     assert done.code == 1
+    assert done.json["torch"]["error"] is None
+    assert [d["problems"] for d in done.json["distributions"]] == [[]] * len(done.json["distributions"])
     assert len(done.json["broken"]) == 1
     assert str(toy.site / "zoo_half-1.0.dist-info") in done.json["broken"][0]
     assert "zoo_half-1.0.dist-info is broken" in toy("doctor").output

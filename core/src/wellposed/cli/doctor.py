@@ -41,7 +41,11 @@ def doctor(as_json: Json = False) -> None:
 
     installed = read_installed()
     tasks = all_tasks(installed)
-    answers = probe(tasks)
+    answers = probe(tasks[:1])
+    if answers[0]["error"] is None:
+        answers += probe(tasks[1:])
+    else:  # without torch nothing else can be tried
+        tasks = tasks[:1]
     checkups = examine(tasks, answers)
     _add_strangers(installed, checkups)
     broken = [str(each) for each in installed.broken]

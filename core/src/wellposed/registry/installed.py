@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
 import re
@@ -41,11 +42,16 @@ class PluginPoint:
 
 @dataclass(frozen=True)
 class BrokenDistribution:
-    """A folder of metadata that cannot be used, named by its place since it may have no name."""
+    """A folder of metadata that cannot be used, named by its place since it may have no name.
+
+    `unparsable`: not even by Python's own reader of entry points, so that all who ask for any of them fail, as
+    torch and pydantic do when they are imported.
+    """
 
     folder: str
     name: str
     reason: str
+    unparsable: bool = False
 
     def __str__(self) -> str:
         return (
@@ -88,56 +94,64 @@ def read_installed() -> Installed:
         try:
             found = list(_points(dist))
         except Exception as error:  # parsers raise whatever they like on damaged files
-            stem = _stem(dist)
-            if _normal(stem) not in disabled:
-                broken.setdefault(_folder(dist), BrokenDistribution(_folder(dist), stem, _reason(error)))
+            broken.setdefault(_folder(dist), _broken(dist, error))
             continue
         for point in found:
             owner = _normal(point.distribution)
             if owner not in disabled:
                 points.setdefault((point.group, point.name, owner), point)
-    return Installed(tuple(points.values()), tuple(broken.values()))
+    kept = (each for each in broken.values() if each.unparsable or _normal(each.name) not in disabled)
+    return Installed(tuple(points.values()), tuple(kept))
+
+
+#: What keeps libraries from reading all entry points when they are imported: torch looks for device backends among
+#: them, pydantic for plugins.
+_SPARED = {"TORCH_DEVICE_BACKEND_AUTOLOAD": "0", "PYDANTIC_DISABLE_PLUGINS": "1"}
+
+
+def spare_libraries(installed: Installed) -> None:
+    """Where reading all entry points fails, keep the libraries that do so from it, here and in child processes."""
+    if any(each.unparsable for each in installed.broken):
+        for name, value in _SPARED.items():
+            os.environ.setdefault(name, value)
 
 
 def _points(dist: Any) -> Iterator[PluginPoint]:
-    text = _text(dist)
-    if _PREFIX not in text:  # most distributions register nothing here, and their metadata need no parsing
+    found = [point for point in _parsed(dist) if point.group.startswith(_PREFIX)]
+    if not found:  # most distributions register nothing here, and their metadata need no parsing
         return
     name, version = dist.metadata["Name"], dist.metadata["Version"]
     if not name or not version:
         raise ValueError("its METADATA lacks the name or the version")
     requires = tuple(dist.requires or ())
-    for point in dist.entry_points:
-        if point.group.startswith(_PREFIX):
-            yield PluginPoint(point.group, point.name, point.value, str(name), str(version), requires)
+    for point in found:
+        yield PluginPoint(point.group, point.name, point.value, str(name), str(version), requires)
 
 
-def _text(dist: Any) -> str:
-    """The file of entry points, empty where there is none; raises where it is there and cannot be read as text."""
+class _Unparsable(ValueError):
+    """The file of entry points is no text, or no list of them."""
+
+
+def _parsed(dist: Any) -> list[Any]:
+    """The entry points; raises `OSError` or `_Unparsable` where their file is there and of no use."""
     folder = getattr(dist, "_path", None)  # the library's own reader takes an unreadable file for an absent one
-    if not isinstance(folder, Path):
-        return dist.read_text(_FILE) or ""
-    file = folder / _FILE
+    if isinstance(folder, Path):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            (folder / _FILE).open("rb").close()
     try:
-        content = file.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        return ""
-    try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError:
-        if _PREFIX.encode() in content or _PREFIX.rstrip(".") in folder.name:
-            raise
-        return ""
+        return list(dist.entry_points)
+    except UnicodeDecodeError as error:
+        raise _Unparsable(f"its {_FILE} is no text") from error
+    except Exception as error:  # whatever the parser stumbles over
+        raise _Unparsable(f"its {_FILE} cannot be understood ({type(error).__name__})") from error
 
 
-def _reason(error: Exception) -> str:
-    if "metadata" in str(error).lower():
-        return " ".join(str(error).split()).rstrip(".").replace("No package", "no package", 1)
-    if isinstance(error, UnicodeDecodeError):
-        return f"its {_FILE} is no text"
-    if isinstance(error, OSError):
-        return f"its {_FILE} cannot be read ({(error.strerror or str(error)).lower()})"
-    return f"its {_FILE} cannot be understood ({type(error).__name__})"
+def _broken(dist: Any, error: Exception) -> BrokenDistribution:
+    if isinstance(error, OSError) and "metadata" not in str(error).lower():
+        reason = f"its {_FILE} cannot be read ({(error.strerror or str(error)).lower()})"
+    else:
+        reason = " ".join(str(error).split()).rstrip(".").replace("No package", "no package", 1)
+    return BrokenDistribution(_folder(dist), _stem(dist), reason, isinstance(error, _Unparsable))
 
 
 def _folder(dist: Any) -> str:
