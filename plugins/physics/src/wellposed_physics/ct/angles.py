@@ -4,6 +4,9 @@ Angles of views are in radian, wherever they are given: operators, datasets, `es
 degrees says `unit: degree` beside them (operators and datasets), or converts (`math.radians`, `numpy.radians`).
 Angles without a unit that cannot be radian, since they reach over more than a full turn or are whole numbers beyond
 one, are refused. Inside, all angles are float64 radians.
+
+Turns of images and kernels (`augmented`, `rotated`, `motion-kernel`) and the cuts of `htc2022`, whose files are in
+degrees, are no view angles; they are in degrees, as their arguments say.
 """
 
 from __future__ import annotations
