@@ -129,7 +129,8 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[CommandLin
         (tmp_path / folder).mkdir()
     site = tmp_path / "site"
     monkeypatch.chdir(tmp_path / "work")
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(site), str(TOY)]))
+    given = [p for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(site), str(TOY), *given]))
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.syspath_prepend(str(site))
     monkeypatch.syspath_prepend(str(TOY))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +144,120 @@ def test_doctor_gives_up_on_what_hangs(toy: Any) -> None:
     slow, fine = probe([hook, recipe], patience=5.0)
     assert slow["error"] == "it took longer than 5 s to import"
     assert fine["error"] is None
+
+
+def test_doctor_waits_once_for_a_package_that_hangs_and_for_nothing_that_it_started(toy: Any) -> None:
+    """The process that the plugin starts holds the pipe on which the answers come, and would hold it for a minute."""
+    source = (
+        "import subprocess, sys, time\n"
+        "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'], stdout=3, close_fds=False)\n"
+        "while True: time.sleep(0.1)\n"
+    )
+    toy.install("zoo-slow", {"wellposed.hooks": {"h": "zoo_slow", "i": "zoo_slow"}}, {"zoo_slow": source})
+    place = {"sort": "hooks", "distribution": "zoo-slow", "version": "1.0", "package": "zoo_slow"}
+    started = time.monotonic()
+    first, second = probe([{**place, "name": f"zoo-slow:{name}"} for name in "hi"], patience=3.0)
+    assert first["error"] == "it took longer than 3 s to import"
+    assert second["error"] == "zoo-slow: its package zoo_slow hangs, the rest is not tried"
+    assert time.monotonic() - started < 40
+
+
+def test_doctor_tells_what_is_lacking_from_what_is_well(toy: Any, monkeypatch: Any) -> None:
+    lacking = "\n    @classmethod\n    def lacking(cls):\n        return 'run: pip install zoo[extra]'\n"
+    toy.install("zoo-extra", {"wellposed.operators": {"picky": "zoo_extra:Thing"}}, {"zoo_extra": OPERATOR + lacking})
+    leave_out_the_others(monkeypatch)
+    done = toy("doctor", "--json")
+    assert done.code == 1
+    assert done.json["ok"] is False
+    told = {d["distribution"]: d for d in done.json["distributions"]}
+    assert told["zoo-extra"]["problems"] == []
+    assert told["zoo-extra"]["working"] == 0
+    sentence = "picky@zoo-extra of zoo-extra lacks an optional package: run: pip install zoo[extra]"
+    assert told["zoo-extra"]["lacking"] == [sentence]
+    text = toy("doctor")
+    assert text.code == 1
+    assert "All is well" not in text.output
+    assert sentence in text.output
+
+
+def test_doctor_names_broken_recipes_weights_and_groups(toy: Any, monkeypatch: Any) -> None:
+    toy.install("zoo-recipes", {"wellposed.recipes": {"gone": "zoo_gone:recipes", "bare": "wellposed_toy:nothing"}})
+    toy.install("zoo-weights", {"wellposed.weights": {"gone": "zoo_gone:a.safetensors"}})
+    toy.install("zoo-typo", {"wellposed.operator": {"thing": "zoo_typo:Thing"}})
+    leave_out_the_others(monkeypatch)
+    done = toy("doctor", "--json")
+    assert done.code == 1
+    told = {d["distribution"]: d["problems"] for d in done.json["distributions"]}
+    assert "recipes zoo-recipes:gone: no module named zoo_gone" in told["zoo-recipes"]
+    assert "recipes zoo-recipes:bare: wellposed_toy has no folder 'nothing'" in told["zoo-recipes"]
+    assert told["zoo-weights"] == ["weights zoo-weights:gone: no module named zoo_gone"]
+    typo = "thing is registered in wellposed.operator, which is no group; did you mean wellposed.operators?"
+    assert told["zoo-typo"] == [f"zoo-typo: {typo}"]
+
+
+def damage(folder: Path, how: str) -> None:
+    points = folder / "entry_points.txt"
+    if how == "no metadata":
+        (folder / "METADATA").unlink()
+    elif how == "empty metadata":
+        (folder / "METADATA").write_text("")
+    elif how == "no text":
+        points.write_bytes(points.read_bytes() + b"\xff\xfe\x00")
+    elif how == "no lines":
+        points.write_text(points.read_text() + "\nan entry point without a value\n")
+    else:
+        points.unlink()
+        points.mkdir()
+
+
+@pytest.mark.parametrize("how", ["no metadata", "empty metadata", "no text", "no lines", "unreadable"])
+def test_broken_metadata_are_named_and_stop_nobody(toy: Any, monkeypatch: Any, how: str) -> None:
+    for name in ("TORCH_DEVICE_BACKEND_AUTOLOAD", "PYDANTIC_DISABLE_PLUGINS"):  # set for a test, so undone after it
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    toy.install("zoo-half", {"wellposed.operators": {"half": "zoo_half:Thing"}}, {"zoo_half": OPERATOR})
+    damage(toy.site / "zoo_half-1.0.dist-info", how)
+    leave_out_the_others(monkeypatch)
+    listed = toy("list", "operators", "--json")
+    assert listed.code == 0
+    assert [entry["name"] for entry in listed.json] == ["toy-blur", "toy-transform"]
+    assert "zoo_half-1.0.dist-info is broken: " in listed.errors
+    done = toy.apart("run", "toy/squares", "--out", "out")  # torch and pydantic read all entry points at import
+    assert done.code == 0, done.errors
+    missing = toy("run", "toy/squares", "operator=half", "--out", "missing")
+    assert missing.code == 2
+    assert "zoo_half-1.0.dist-info is broken: " in missing.errors
+    assert "pip install --force-reinstall zoo-half" in missing.errors
+    monkeypatch.setenv("WELLPOSED_DISABLE", "zoo_half," + os.environ["WELLPOSED_DISABLE"])
+    registry.cache_clear()
+    concerns_others = how in ("no text", "no lines")  # Python's own reader of entry points fails on it
+    assert ("zoo_half" in toy("list").errors) == concerns_others
+
+
+@pytest.mark.parametrize("how", ["no metadata", "no text"])
+def test_doctor_names_broken_metadata_by_their_folder(toy: Any, monkeypatch: Any, how: str) -> None:
+    for name in ("TORCH_DEVICE_BACKEND_AUTOLOAD", "PYDANTIC_DISABLE_PLUGINS"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    toy.install("zoo-half", {"wellposed.operators": {"half": "zoo_half:Thing"}})
+    damage(toy.site / "zoo_half-1.0.dist-info", how)
+    leave_out_the_others(monkeypatch)
+    done = toy("doctor", "--json")
+    assert done.code == 1
+    assert done.json["torch"]["error"] is None
+    assert [d["problems"] for d in done.json["distributions"]] == [[]] * len(done.json["distributions"])
+    assert len(done.json["broken"]) == 1
+    assert str(toy.site / "zoo_half-1.0.dist-info") in done.json["broken"][0]
+    assert "zoo_half-1.0.dist-info is broken" in toy("doctor").output
+
+
+def test_a_hook_that_returns_the_wrong_type_loses_no_run(toy: Any, caplog: Any) -> None:
+    source = "from wellposed.hooks import hookimpl\n@hookimpl\ndef report_sections(results): return 5\n"
+    toy.install("zoo-five", {"wellposed.hooks": {"h": "zoo_five"}}, {"zoo_five": source})
+    done = toy("run", "toy/squares", "--out", "out")
+    assert done.code == 0, done.errors
+    assert Path("out/results.json").is_file()
+    assert "the hooks of zoo-five:h are switched off: report_sections: it returned 5" in caplog.text
 
 
 def test_a_disabled_distribution_is_left_out(zoo: Any, monkeypatch: Any) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from wellposed import CompositionError, InputError, LinearOperator, Operator, ShapeError, Space, stack
+from wellposed import CompositionError, InputError, LinearOperator, Noise, Operator, ShapeError, Space, stack
 from wellposed.space import inner
-from wellposed.testing.doubles import SaturatingOperator
+from wellposed.testing.doubles import PeriodicBlur, QuadraticRegularizer, SaturatingOperator
 
 
 def normal(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -218,3 +221,52 @@ def test_a_batch_of_none_has_measurements_of_none() -> None:
     assert operator.gram(nothing).dtype == torch.float64
     curved = SaturatingOperator(normal(5, 4), (1, 2, 2))
     assert curved(torch.zeros(0, 1, 2, 2, dtype=torch.float64)).shape == (0, 5)
+
+
+# Arguments that do not fit ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("expression", "sentence"),
+    [
+        (lambda A, R, x: A @ x, r"@ composes operators; PeriodicBlur is applied to a tensor by calling it: A\(x\)"),
+        (lambda A, R, x: x @ A, r"@ composes operators, and Tensor is none; .*A\.T\(y\)"),
+        (lambda A, R, x: A @ 2.0, "what stands behind @ must be an instance of Operator; 2.0 was given"),
+        (lambda A, R, x: A + 0.1, "what is added to a linear operator must be an instance of LinearOperator; 0.1"),
+        (lambda A, R, x: A - 0.1, "what is subtracted from a linear operator must be .*; 0.1 was given"),
+        (lambda A, R, x: A * A, "an operator is multiplied with a real number; a PeriodicBlur was given"),
+        (lambda A, R, x: A * x, r"an operator is multiplied with a real number; a tensor of shape \(1, 1, 6, 6\)"),
+        (lambda A, R, x: R + 0.1, r"a regularizer is added to regularizers, .*: 0\.1 \* QuadraticRegularizer"),
+        (lambda A, R, x: 0.1 + R, r"a regularizer is added to regularizers, .*: 0\.1 \* QuadraticRegularizer"),
+        (lambda A, R, x: R * R, "a regularizer is multiplied with a real number; a QuadraticRegularizer was given"),
+        (lambda A, R, x: R * "a", "a regularizer is multiplied with a real number; a str was given"),
+        (lambda A, R, x: Gaussianlike()(x), r"draws from a generator, its second argument: torch\.Generator\(\)"),
+        (lambda A, R, x: Gaussianlike()(x, 3), r"draws from a generator, its second argument: torch\.Generator\(\)"),
+    ],
+)
+def test_slips_of_algebra_get_a_sentence(expression: Any, sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        expression(PeriodicBlur((1, 6, 6)), QuadraticRegularizer(0.1), torch.zeros(1, 1, 6, 6))
+
+
+class Gaussianlike(Noise):
+    """Noise of unit variance."""
+
+    def forward(self, v: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        return v + torch.randn(v.shape, generator=generator)
+
+
+def test_numbers_of_every_kind_multiply() -> None:
+    for number in (2, 2.0, np.float32(2), np.float64(2), np.int64(2), torch.tensor(2.0), torch.ones(1) * 2):
+        assert (PeriodicBlur((1, 6, 6)) * number).norm() == pytest.approx(2 * PeriodicBlur((1, 6, 6)).norm())
+        assert float((QuadraticRegularizer(1.0) * number)(torch.ones(1, 1, 1, 1, dtype=torch.float64))) > 0
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_device_that_is_not_there_gets_a_sentence() -> None:
+    operator = PeriodicBlur((1, 6, 6))
+    operator.register_buffer("held", torch.zeros(2))
+    for move in (lambda: operator.to("cuda"), operator.cuda, lambda: (operator @ operator).to("cuda:1")):
+        with pytest.raises(InputError, match=r"cannot be moved there: .*\. Devices here: cpu"):
+            move()
+    assert operator.double().held.dtype == torch.float64  # type: ignore[union-attr]

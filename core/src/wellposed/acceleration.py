@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from torch import nn
-
-from .interface import Component
+from .module import ComponentModule
 from .state import State
 
 S = TypeVar("S", bound=State)
 
 
-class Acceleration(Component, nn.Module):
+class Acceleration(ComponentModule):
     """`memory = init(state)`, then `state, memory = advance(apply, state, memory)` for each step.
 
     `apply(state)` is one application of the iteration map. `memory` is `None` or a `State`, so that

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -37,6 +38,13 @@ class Dataset(Component):
     def __getitem__(self, index: int) -> Sample:
         raise NotImplementedError
 
+    def estimated(self) -> Mapping[str, float]:
+        """Arguments that it was asked to find in its data, and found, as a recipe would write them.
+
+        By name, or by `data.name` where they are those of the dataset that it wraps.
+        """
+        return {}
+
     def check_index(self, index: int) -> int:
         """`index` in `0 … len−1` (negative ones count from the end); raises `IndexError` outside."""
         length = len(self)
@@ -70,6 +78,9 @@ class Simulated(Dataset):
         self.operator.to(device=self.device, dtype=dtype)
         self._resized.clear()
         return self
+
+    def estimated(self) -> Mapping[str, float]:
+        return self.images.estimated()
 
     def __len__(self) -> int:
         return len(self.images)

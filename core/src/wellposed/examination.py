@@ -1,4 +1,7 @@
-"""What is asked of a run that thinks it has ended well: did the objective rise, did a step collapse?"""
+"""What is asked of a run that thinks it has ended well.
+
+Did the objective rise, did a step collapse, is the image one that the regularizer's own model would not make?
+"""
 
 from __future__ import annotations
 
@@ -28,15 +31,24 @@ def stands_still(x: Tensor, previous: Tensor) -> Tensor:
 def examined(
     problem: Problem, iteration: Iteration, state: State, start: Tensor, still: list[bool], verdicts: list[Verdict]
 ) -> list[Verdict]:
-    """The verdicts, with `OBJECTIVE_ROSE` and `STALLED` where they hold; certified samples stay what they are."""
+    """The verdicts, with `OBJECTIVE_ROSE`, `STALLED` and `IMPLAUSIBLE` where they hold, the first of them that does.
+
+    Certified samples stay what they are.
+    """
     doubtful = [v in _TRUSTED for v in verdicts]
     if iteration.solves != "objective" or not any(doubtful):
         return verdicts
-    risen = _risen(problem, start, iteration.estimate(state))
+    x = iteration.estimate(state)
+    risen, strange = _risen(problem, start, x), problem.regularizer.implausible(x)
     collapsed = _collapsed(problem, iteration, state, [a and b for a, b in zip(doubtful, still, strict=True)])
     found = list(verdicts)
     for i in (i for i, doubt in enumerate(doubtful) if doubt):
-        found[i] = Verdict.OBJECTIVE_ROSE if risen[i] else Verdict.STALLED if collapsed[i] else verdicts[i]
+        if risen[i]:
+            found[i] = Verdict.OBJECTIVE_ROSE
+        elif collapsed[i]:
+            found[i] = Verdict.STALLED
+        elif strange is not None and bool(strange[i]):
+            found[i] = Verdict.IMPLAUSIBLE
     return found
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from .errors import CapabilityMissing
-from .interface import Component
+from .module import ComponentModule
 from .space import per_sample
 
 
-class Fidelity(Component, nn.Module):
+class Fidelity(ComponentModule):
     """`D(v, y) ≥ 0` for a prediction `v = A(x)` and a measurement `y`, one value per sample.
 
     Both tensors have shape `(B, *range.shape)`. A subclass implements `forward`, `prox` or

@@ -6,19 +6,19 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from .errors import InputError
-from .interface import Component
 from .iteration import Iteration
+from .module import ComponentModule
 from .problem import Problem
 from .state import State
 
 S = TypeVar("S", bound=State)
 
 
-class Gradient(Component, nn.Module):
+class Gradient(ComponentModule):
     """How the final state depends on parameters, measurement and start, for automatic differentiation.
 
     The driver runs the loop without a tape unless `records_loop`; then it calls `attach` on the final

@@ -36,6 +36,15 @@ class Component:
         return ({},)
 
     @classmethod
+    def lacking(cls) -> str | None:
+        """What must be installed before this can be built, as a sentence with the command; `None` where nothing is.
+
+        For components on optional packages; `wellposed doctor` says it. Answered by importing what is needed: a
+        package that is found may still be broken.
+        """
+        return None
+
+    @classmethod
     def known_values(cls) -> Iterable[KnownValue]:
         """Values known from the source or by hand, against which the conformance kit holds the component.
 

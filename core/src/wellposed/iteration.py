@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Generic, Literal, TypeVar
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from .errors import CompositionError
-from .interface import Component
+from .module import ComponentModule
 from .operator import LinearOperator
 from .problem import Problem
 from .regularizer import Capability, Regularizer
@@ -17,7 +17,7 @@ from .state import State
 S = TypeVar("S", bound=State)
 
 
-class Iteration(Component, nn.Module, Generic[S]):
+class Iteration(ComponentModule, Generic[S]):
     """A map `T(x; y, θ)` on states: `init`, `step` (pure), `estimate`, and optionally certificates.
 
     `requires` are the regularizer capabilities that the step uses; composing it with a regularizer

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from torch import nn
-
-from .interface import Component
+from .module import ComponentModule
 
 
-class Network(Component, nn.Module):
+class Network(ComponentModule):
     """An image-to-image network `(B, C_in, *spatial) → (B, C_out, *spatial)`."""

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from .errors import InputError
 from .fidelity import Fidelity
-from .interface import Component, KnownValue
+from .interface import KnownValue
+from .module import ComponentModule
 
 
-class Noise(Component, nn.Module):
+class Noise(ComponentModule):
     """A random map from ideal to noisy measurements, tied to the fidelity that is its likelihood."""
 
     #: Whether `fidelity` is the likelihood in its unit too, and not up to a factor that only the data tell.
     known_scale: bool = True
+
+    def __call__(self, v: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """`forward`; raises `InputError` without a generator, since random numbers come from nowhere else."""
+        if not isinstance(generator, torch.Generator):
+            raise InputError(
+                f"{type(self).__name__} draws from a generator, its second argument: "
+                f"torch.Generator().manual_seed(0) is one"
+            )
+        return super().__call__(v, generator)
 
     def forward(self, v: Tensor, generator: torch.Generator) -> Tensor:
         """A noisy measurement of `v`, drawn from `generator`; shape and device of `v`."""

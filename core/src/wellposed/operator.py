@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from .errors import InputError, ShapeError
-from .interface import Component
+from .errors import InputError, ShapeError, require
+from .module import ComponentModule, check_factor
 from .precision import exact
 from .space import Space
 from .structure import Structure
 
 
-class Operator(Component, nn.Module):
+class Operator(ComponentModule):
     """A differentiable map `A: domain → range`, batched: `(B, *domain.shape) → (B, *range.shape)`.
 
     A subclass implements `_forward`; calling the operator checks the argument first. Under autocast (mixed
@@ -104,7 +104,13 @@ class Operator(Component, nn.Module):
     def __matmul__(self, other: Operator) -> Operator:
         from .algebra import compose
 
+        if isinstance(other, Tensor):
+            raise InputError(f"@ composes operators; {type(self).__name__} is applied to a tensor by calling it: A(x)")
+        require(other, Operator, "what stands behind @")
         return compose(self, other)
+
+    def __rmatmul__(self, other: object) -> Operator:
+        raise InputError(f"@ composes operators, and {type(other).__name__} is none; the adjoint is applied by A.T(y)")
 
     def extra_repr(self) -> str:
         return f"{self.domain.shape} → {self.range.shape}"
@@ -232,11 +238,13 @@ class LinearOperator(Operator):
     def __add__(self, other: LinearOperator) -> LinearOperator:
         from .algebra import SumOperator
 
+        require(other, LinearOperator, "what is added to a linear operator")
         return SumOperator(self, other)
 
     def __mul__(self, factor: float) -> LinearOperator:
         from .algebra import ScaledOperator
 
+        check_factor(factor, "an operator")
         return ScaledOperator(self, factor)
 
     __rmul__ = __mul__
@@ -245,6 +253,7 @@ class LinearOperator(Operator):
         return self * -1.0
 
     def __sub__(self, other: LinearOperator) -> LinearOperator:
+        require(other, LinearOperator, "what is subtracted from a linear operator")
         return self + (-other)
 
     def _differentiable(

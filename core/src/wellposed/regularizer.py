@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from .errors import CapabilityMissing, InputError
-from .interface import Component
+from .module import ComponentModule, check_factor
 from .space import per_sample
 
 Capability = Literal["value", "grad", "prox", "split"]
@@ -46,7 +46,7 @@ class Analysis(nn.Module):
         return None
 
 
-class Regularizer(Component, nn.Module):
+class Regularizer(ComponentModule):
     """`R(x)`, with any of: value `forward(x) → (B,)`, `grad(x)`, `prox(x, step)`, `split()`.
 
     `capabilities` declares which of them exist; a subclass states it as a class attribute and the
@@ -139,13 +139,28 @@ class Regularizer(Component, nn.Module):
         """Lipschitz constant of `grad` on images like `x`; for those that depend on the dimension."""
         return self.smoothness
 
+    def implausible(self, x: Tensor) -> Tensor | None:
+        """Images that the model behind this functional would hardly make, `(B,)` bool; `None` without such a model.
+
+        A solution that is one says that model and measurement contradict each other; its verdict tells.
+        """
+        return None
+
     def __mul__(self, weight: float | Tensor) -> Regularizer:
         return Weighted(self, weight)
 
     __rmul__ = __mul__
 
     def __add__(self, other: Regularizer) -> Regularizer:
+        if not isinstance(other, Regularizer):
+            raise InputError(
+                f"a regularizer is added to regularizers, and a {type(other).__name__} is none; a weight multiplies: "
+                f"0.1 * {type(self).__name__}(…)"
+            )
         return Sum([*_terms_of(self), *_terms_of(other)])
+
+    def __radd__(self, other: object) -> Regularizer:
+        return self + other  # type: ignore[operator]  # what could be added has added itself: this says why not
 
     def _missing(self, capability: Capability) -> CapabilityMissing:
         have = ", ".join(sorted(self.capabilities)) or "nothing"
@@ -179,6 +194,8 @@ class Weighted(Regularizer):
 
     def __init__(self, regularizer: Regularizer, weight: float | Tensor) -> None:
         super().__init__()
+        if not isinstance(weight, Tensor):
+            check_factor(weight, "a regularizer")
         if isinstance(weight, Tensor) and weight.numel() != 1:
             raise InputError(
                 f"a regularizer's weight is one number; a tensor of shape {tuple(weight.shape)} was given. For one "
@@ -221,6 +238,9 @@ class Weighted(Regularizer):
 
     def prox_lipschitz(self, step: float | Tensor) -> float | Tensor | None:
         return self.regularizer.prox_lipschitz(self.weight * step)
+
+    def implausible(self, x: Tensor) -> Tensor | None:
+        return self.regularizer.implausible(x) if self._number > 0 else None
 
     def conjugate(self, p: Tensor) -> Tensor | None:
         """`w·R*(p/w)`; for weight 0 the indicator of 0."""
@@ -298,6 +318,10 @@ class Sum(Regularizer):
 
     def prox_lipschitz(self, step: float | Tensor) -> float | Tensor | None:
         return next(iter(self)).prox_lipschitz(step) if len(self.terms) == 1 else super().prox_lipschitz(step)
+
+    def implausible(self, x: Tensor) -> Tensor | None:
+        said = [doubt for doubt in (t.implausible(x) for t in self) if doubt is not None]
+        return torch.stack(said).any(0) if said else None
 
     def split(self) -> list[Term]:
         return [term for regularizer in self for term in regularizer.split()]

@@ -28,6 +28,10 @@ class Verdict(Enum):
         "the image no longer moves though it is no solution: the step size is too small for the precision or the "
         "units of the problem; take the default step, rescale the data, or compute in float64"
     )
+    IMPLAUSIBLE = (
+        "the image is far from everything that the regularizer's model makes: model and measurement contradict each "
+        "other. Check the scale and the kind of the images, train the model on images like these, or lower its weight"
+    )
     DIVERGED = (
         "the iterates became infinite or not a number; take a smaller step size (the default is safe "
         "for the registered operators) and check the scale of learned parts. The last image seen to be "

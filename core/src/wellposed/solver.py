@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from .acceleration import Acceleration, NoAcceleration
 from .dataset import Dataset
@@ -13,8 +13,8 @@ from .driver import Monitor, check_composition, solve
 from .errors import CompositionError, InputError
 from .fidelity import Fidelity, Unstated
 from .gradient import Gradient, NoGradient, Unrolled
-from .interface import Component
 from .iteration import Iteration
+from .module import ComponentModule
 from .operator import Operator
 from .problem import Problem
 from .regularizer import Regularizer, Zero
@@ -22,7 +22,7 @@ from .solution import Solution, Verdict
 from .stopping import CertifiedAccuracy, Progress, Stop
 
 
-class Solver(Component, nn.Module):
+class Solver(ComponentModule):
     """Reconstructs images. `solve` gives verdicts and certificates; `forward` is what training calls."""
 
     def pose(self, y: Tensor, operator: Operator) -> Problem:

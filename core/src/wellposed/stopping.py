@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from .errors import CompositionError, InputError
-from .interface import Component
 from .iteration import Iteration
+from .module import ComponentModule
 from .problem import Problem
 from .solution import Verdict
 from .space import norm
@@ -46,7 +46,7 @@ class Progress:
         return self.iteration.estimate(self.previous)
 
 
-class Rule(Component, nn.Module):
+class Rule(ComponentModule):
     """A measured quantity per sample and the level at or under which the sample is done."""
 
     #: Name of the measured quantity in the history.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import subprocess
 import sys
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
@@ -21,7 +22,7 @@ from wellposed_equivariant.solvers.equivariant_proximal_gradient import Equivari
 N = TypeVar("N", bound=nn.Module)
 
 needs_escnn = pytest.mark.skipif(
-    not escnn_loader.escnn_is_installed(), reason="escnn is not installed: pip install --no-deps escnn==1.0.11"
+    escnn_loader.why_not_escnn() is not None, reason="escnn is not installed: pip install --no-deps escnn==1.0.11"
 )
 
 
@@ -147,6 +148,25 @@ def test_without_escnn_the_error_says_the_command(monkeypatch: pytest.MonkeyPatc
     try:
         assert EscnnProximal.examples() == ()  # so that the conformance kit has nothing to build
         with pytest.raises(InputError, match=r"pip install --no-deps escnn==1\.0\.11"):
+            EscnnProximal(fields=2)
+    finally:
+        escnn_loader.load_escnn.cache_clear()
+
+
+@pytest.mark.parametrize("error", ["ImportError('no such symbol')", "AttributeError('np.float is gone')"])
+def test_an_escnn_that_is_there_and_cannot_be_imported_is_lacking(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: str
+) -> None:
+    (tmp_path / "escnn").mkdir()
+    (tmp_path / "escnn" / "__init__.py").write_text(f"raise {error}\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for name in [name for name in sys.modules if name.partition(".")[0] == "escnn"]:
+        monkeypatch.delitem(sys.modules, name)
+    escnn_loader.load_escnn.cache_clear()
+    try:
+        assert EscnnProximal.examples() == ()
+        assert "pip install --no-deps escnn" in (EscnnProximal.lacking() or "")
+        with pytest.raises(InputError, match="escnn cannot be imported"):
             EscnnProximal(fields=2)
     finally:
         escnn_loader.load_escnn.cache_clear()

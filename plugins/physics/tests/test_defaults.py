@@ -48,7 +48,7 @@ DEFAULTS: dict[tuple[str, str], dict[str, Any]] = {
         "angles": None,
         "arc": None,
         "last": None,
-        "unit": "degree",
+        "unit": "radian",
         "flat_field": None,
         "offset": 0.0,
         "scale": 1.0,

@@ -39,8 +39,10 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _dispatch(arguments: Sequence[str]) -> int:
+    from ..registry.installed import read_installed, spare_libraries
     from .app import app
 
+    spare_libraries(read_installed())
     code = app(arguments, prog_name="wellposed", standalone_mode=False)
     sys.stdout.flush()
     if code == INTERRUPTED:  # typer turns Ctrl-C into this code and says nothing

@@ -30,6 +30,8 @@ def list_components(kind: Kind = None, load: Load = False, as_json: Json = False
         typer.echo(markdown_table(objects))
     else:
         _print(objects)
+    for broken in found.broken:
+        note(str(broken))
 
 
 def markdown_table(objects: list[dict[str, Any]]) -> str:

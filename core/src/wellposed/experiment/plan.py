@@ -85,7 +85,7 @@ class Experiment:
         A sample that fails is left out, for all solvers, so that their means are over the same samples; where all
         fail, the first failure is raised. `images`: of how many samples the images are kept, by default of all.
         """
-        results = Results([], [], self._better(), self._pools())
+        results = Results([], [], self._better(), self._pools(), estimated=dict(self.data.estimated()))
         first: InputError | None = None
         for index in range(self.count):
             try:

@@ -68,7 +68,7 @@ class Results:
     """All rows, and the samples whose images were kept; `metrics` are the recipe's names, with what is better.
 
     `pools` make the metric of many samples from values and weights; by default it is the mean. `left_out` are
-    the samples that failed.
+    the samples that failed, `estimated` the arguments that the dataset found in its data.
     """
 
     rows: list[Row]
@@ -76,6 +76,7 @@ class Results:
     metrics: dict[str, str]
     pools: dict[str, Pool] = field(default_factory=dict)
     left_out: list[LeftOut] = field(default_factory=list)
+    estimated: dict[str, float] = field(default_factory=dict)
 
     @property
     def solvers(self) -> list[str]:
@@ -89,9 +90,10 @@ class Results:
         return [self._summary_of(solver) for solver in self.solvers]
 
     def document(self) -> dict[str, Any]:
-        """`{"results": [...], "rows": [...]}` as plain data, and `left_out` where a sample failed."""
+        """`{"results": [...], "rows": [...]}` as plain data; `left_out` and `estimated` where there are such."""
         left_out = {"left_out": [asdict(each) for each in self.left_out]} if self.left_out else {}
-        return {"results": self.summary(), "rows": [row.document() for row in self.rows], **left_out}
+        estimated = {"estimated": self.estimated} if self.estimated else {}
+        return {"results": self.summary(), "rows": [row.document() for row in self.rows], **left_out, **estimated}
 
     def _summary_of(self, solver: str) -> dict[str, Any]:
         rows = self.of(solver)

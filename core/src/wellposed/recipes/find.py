@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from ..errors import RecipeError
-from ..registry import RECIPES_GROUP, plugin_entry_points
+from ..registry import RECIPES_GROUP, PluginPoint, plugin_entry_points
 from ..registry.summary import UnreadableTarget, module_file
 from .words import nearest
 
@@ -38,14 +38,23 @@ def all_recipes() -> list[RecipeEntry]:
     """
     found = []
     for point in plugin_entry_points(RECIPES_GROUP):
-        package, _, folder = point.value.partition(":")
         try:
-            base = module_file(package).parent / folder
+            found += shipped_by(point)
         except UnreadableTarget:
             continue
-        distribution = point.dist.name if point.dist else "unknown"
-        found += [RecipeEntry(f"{point.name}/{p.stem}", p, distribution) for p in base.glob("*.yaml")]
     return sorted(found, key=lambda entry: entry.name)
+
+
+def shipped_by(point: PluginPoint) -> list[RecipeEntry]:
+    """The recipes of one entry point; raises `UnreadableTarget` where the package, the folder or all of them lack."""
+    package, _, folder = point.value.partition(":")
+    base = module_file(package).parent / folder
+    if not base.is_dir():
+        raise UnreadableTarget(f"{package} has no folder {folder!r}")
+    found = [RecipeEntry(f"{point.name}/{p.stem}", p, point.distribution) for p in base.glob("*.yaml")]
+    if not found:
+        raise UnreadableTarget(f"the folder {folder!r} of {package} holds no recipe (*.yaml)")
+    return found
 
 
 def find_recipe(source: str) -> Path:

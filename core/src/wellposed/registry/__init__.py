@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import os
-import re
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-import importlib_metadata
-
 from ..errors import AmbiguousComponent, ComponentNotFound, InputError
 from .entry import Entry, core_mismatch, one_line
+from .installed import BrokenDistribution, Installed, PluginPoint, read_installed
 from .kinds import HOOKS_GROUP, KINDS, RECIPES_GROUP, WEIGHTS_GROUP, Kind
 from .known import PROVIDER
 
@@ -20,13 +18,17 @@ __all__ = [
     "KINDS",
     "RECIPES_GROUP",
     "WEIGHTS_GROUP",
+    "BrokenDistribution",
     "Entry",
+    "Installed",
     "Kind",
+    "PluginPoint",
     "Registry",
     "component",
     "core_mismatch",
     "one_line",
     "plugin_entry_points",
+    "read_installed",
     "registry",
 ]
 
@@ -45,24 +47,23 @@ def registry() -> Registry:
 class Registry:
     """All registered components, by kind and name."""
 
-    def __init__(self, entries: list[Entry]) -> None:
+    def __init__(self, entries: list[Entry], broken: Sequence[BrokenDistribution] = ()) -> None:
         self._entries: dict[str, list[Entry]] = {kind: [] for kind in KINDS}
         for entry in entries:
             self._entries[entry.kind].append(entry)
+        #: Distributions whose metadata cannot be read, and with them what they register.
+        self.broken = tuple(broken)
 
     @classmethod
     def installed(cls) -> Registry:
         """Read the entry points of the installed distributions; imports none of them."""
-        entries = []
-        facts: dict[int, tuple[str, str, tuple[str, ...]]] = {}  # metadata is parsed anew at every access
-        installed = importlib_metadata.entry_points()
-        for kind in KINDS.values():
-            for point in plugin_entry_points(kind.group, installed):
-                dist = point.dist
-                if id(dist) not in facts:
-                    facts[id(dist)] = (dist.name, dist.version, tuple(dist.requires or ())) if dist else _UNKNOWN
-                entries.append(Entry(point.name, kind.name, point.value, *facts[id(dist)]))
-        return cls(entries)
+        installed = read_installed()
+        entries = [
+            Entry(point.name, kind.name, point.value, point.distribution, point.version, point.requires)
+            for kind in KINDS.values()
+            for point in installed.of(kind.group)
+        ]
+        return cls(entries, installed.broken)
 
     def entries(self, kind: str | None = None) -> list[Entry]:
         """The entries of a kind, or of all, sorted by kind, name and distribution."""
@@ -118,12 +119,16 @@ class Registry:
             return f"{text}; {name!r} is one of the {elsewhere[0]}"
         names = sorted(e.name for e in self._entries[kind])
         installed = f"installed are: {', '.join(names) or 'none'}"
-        return f"{text}; {self._hint(name, names) or installed}"
+        return f"{text}; {self._hint(name, names) or installed}{self._doubt()}"
 
     def _nowhere(self, name: str) -> str:
         names = sorted({e.name for e in self.entries()})
         hint = self._hint(name, names) or "`wellposed list` shows what is"
-        return f"no installed component is called {name!r}; {hint}"
+        return f"no installed component is called {name!r}; {hint}{self._doubt()}"
+
+    def _doubt(self) -> str:
+        """That a name may be missing because its distribution is broken."""
+        return "".join(f". {broken}" for broken in self.broken)
 
     def _hint(self, name: str, names: list[str]) -> str:
         """Who provides `name`, or which of `names` it resembles; empty where nobody knows."""
@@ -133,28 +138,6 @@ class Registry:
         return f"did you mean {' or '.join(near)}?" if near else ""
 
 
-_UNKNOWN: tuple[str, str, tuple[str, ...]] = ("unknown", "0", ())
-
-
-def plugin_entry_points(
-    group: str, installed: importlib_metadata.EntryPoints | None = None
-) -> list[importlib_metadata.EntryPoint]:
-    """Entry points of a group, without duplicates of one distribution and without disabled ones.
-
-    `installed` are all entry points, where they have been read already. The environment variable
-    `WELLPOSED_DISABLE` names distributions, separated by commas, to leave out.
-    """
-    disabled = {_normal(d) for d in os.environ.get("WELLPOSED_DISABLE", "").split(",") if d.strip()}
-    found: dict[tuple[str, str], importlib_metadata.EntryPoint] = {}
-    names: dict[int, str] = {}
-    for point in (importlib_metadata.entry_points() if installed is None else installed).select(group=group):
-        if id(point.dist) not in names:
-            names[id(point.dist)] = _normal(point.dist.name if point.dist else "unknown")
-        dist = names[id(point.dist)]
-        if dist not in disabled:
-            found.setdefault((point.name, dist), point)
-    return list(found.values())
-
-
-def _normal(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name.strip()).lower()
+def plugin_entry_points(group: str) -> list[PluginPoint]:
+    """The entry points of a group, without those of broken and of disabled distributions; see `read_installed`."""
+    return read_installed().of(group)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
 
-import importlib_metadata
 from packaging.requirements import InvalidRequirement, Requirement
 
+from .. import __version__
 from ..errors import PluginError
 from .kinds import KINDS
 from .summary import UnreadableTarget, summary_of
@@ -63,7 +63,7 @@ class Entry:
         module, _, attribute = self.target.partition(":")
         try:
             found = getattr(importlib.import_module(module), attribute)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise PluginError(
                 f"{KINDS[self.kind].label} {self.name} of {self.distribution} {self.version} cannot be loaded "
                 f"from {self.target}: {type(error).__name__}: {one_line(error)}"
@@ -84,7 +84,7 @@ class Entry:
 @cache
 def core_mismatch(distribution: str, version: str, requires: tuple[str, ...]) -> str | None:
     """Evaluate a distribution's requirement on wellposed-core against the installed core."""
-    installed = importlib_metadata.version("wellposed-core")
+    installed = __version__  # not from its metadata, which may be damaged like any other's
     for text in requires:
         try:
             requirement = Requirement(text)

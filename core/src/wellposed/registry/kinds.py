@@ -42,3 +42,6 @@ KINDS: dict[str, Kind] = {
 WEIGHTS_GROUP = "wellposed.weights"
 RECIPES_GROUP = "wellposed.recipes"
 HOOKS_GROUP = "wellposed.hooks"
+
+#: Every group that is read.
+GROUPS = (*(kind.group for kind in KINDS.values()), WEIGHTS_GROUP, RECIPES_GROUP, HOOKS_GROUP)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import InputError
-from . import plugin_entry_points
+from . import PluginPoint, plugin_entry_points
 from .kinds import WEIGHTS_GROUP
 from .summary import UnreadableTarget, module_file
 
@@ -39,10 +39,14 @@ def all_weights() -> dict[str, WeightsEntry]:
     """Shipped weights by name; an entry point names `package:folder/file.safetensors`."""
     found = {}
     for point in plugin_entry_points(WEIGHTS_GROUP):
-        package, _, file = point.value.partition(":")
         try:
-            path = module_file(package).parent / file
+            found[point.name] = shipped_as(point)
         except UnreadableTarget:
             continue
-        found[point.name] = WeightsEntry(point.name, path, point.dist.name if point.dist else "unknown")
     return found
+
+
+def shipped_as(point: PluginPoint) -> WeightsEntry:
+    """The weights that an entry point names; raises `UnreadableTarget` where its package is not there."""
+    package, _, file = point.value.partition(":")
+    return WeightsEntry(point.name, module_file(package).parent / file, point.distribution)

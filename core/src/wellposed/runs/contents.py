@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import yaml
@@ -35,13 +35,16 @@ def write_run(
 ) -> None:
     """Write everything that is known of an experiment into `run`.
 
-    `recipe.yaml`, `environment.json`, `results.json` (summary and rows), `metrics.jsonl` (one line for
-    each row and each measured iteration), `reconstructions/*.npy` of the images that were kept,
-    `figures/*.png`, the parameters of learned solvers as safetensors, `report.html`.
+    `recipe.yaml` (with what arguments of the data were estimated to be), `environment.json`, `results.json`
+    (summary and rows), `metrics.jsonl` (one line for each row and each measured iteration),
+    `reconstructions/*.npy` of the images that were kept, `figures/*.png`, the parameters of learned
+    solvers as safetensors, `report.html`.
     """
     recipe = experiment.recipe
     surroundings = environment(recipe.seed, recipe.device)
-    text = yaml.safe_dump(recipe.document(), sort_keys=False, allow_unicode=True, width=100)
+    text = yaml.safe_dump(
+        _as_found(recipe.document(), results.estimated), sort_keys=False, allow_unicode=True, width=100
+    )
     run.write_text("recipe.yaml", text)
     run.write_json("environment.json", surroundings)
     run.write_json("results.json", results.document())
@@ -56,6 +59,17 @@ def write_run(
     extra = [section for group in hooks().call("report_sections", results=results) for section in group]
     page = Page(title, recipe, surroundings, facts(experiment, surroundings), [*sections, *extra])
     run.write_text("report.html", render(page, results))
+
+
+def _as_found(document: dict[str, Any], estimated: Mapping[str, float]) -> dict[str, Any]:
+    """The recipe with estimated arguments of its data in their places, so that it runs as it was run."""
+    for path, value in estimated.items():
+        *outer, name = path.split(".")
+        node = document["data"]
+        for key in outer:
+            node = node[key]
+        node[name] = float(value)
+    return document
 
 
 def metric_lines(results: Results) -> list[str]:
@@ -77,6 +91,7 @@ def facts(experiment: Experiment, surroundings: dict) -> list[tuple[str, str]]:
     recipe = experiment.recipe
     operator = experiment.operator or experiment.first().operator
     found = [("data", _node_text(recipe.data))]
+    found += [(f"estimated {name}", f"{value:.6g}") for name, value in experiment.data.estimated().items()]
     if operator is not None:
         node = recipe.operator or (recipe.data.get("operator") if isinstance(recipe.data, dict) else None)
         found.append(("operator", _node_text(node) if node else type(operator).__name__))

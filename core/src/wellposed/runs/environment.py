@@ -14,7 +14,8 @@ from typing import Any
 
 import importlib_metadata
 
-from ..registry import HOOKS_GROUP, KINDS, RECIPES_GROUP, WEIGHTS_GROUP, plugin_entry_points
+from .. import __version__
+from ..registry import read_installed
 
 
 def environment(seed: int | None = None, device: str = "cpu") -> dict[str, Any]:
@@ -40,20 +41,13 @@ def environment(seed: int | None = None, device: str = "cpu") -> dict[str, Any]:
 
 def packages() -> dict[str, str]:
     """Versions of torch, numpy, the core and every distribution that registers something."""
-    names = {"torch", "numpy", "wellposed-core", *plugin_distributions()}
-    found = {}
-    for name in sorted(names):
+    found = {"wellposed-core": __version__, **{p.distribution: p.version for p in read_installed().points}}
+    for name in ("torch", "numpy"):
         try:
             found[name] = importlib_metadata.version(name)
         except importlib_metadata.PackageNotFoundError:
             continue
-    return found
-
-
-def plugin_distributions() -> list[str]:
-    """Names of the distributions that register components, hooks, weights or recipes."""
-    groups = [*(kind.group for kind in KINDS.values()), HOOKS_GROUP, WEIGHTS_GROUP, RECIPES_GROUP]
-    return sorted({p.dist.name for group in groups for p in plugin_entry_points(group) if p.dist})
+    return dict(sorted(found.items()))
 
 
 def device_name(device: str) -> str:

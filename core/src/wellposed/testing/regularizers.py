@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..errors import CapabilityMissing, WellposedError
 from ..regularizer import Capability, Regularizer
-from ..space import Space
+from ..space import Space, norm
 from .adjointness import assert_adjoint, like
 from .measure import (
     at_most,
@@ -225,10 +225,10 @@ def split_analysis_is_linear_with_adjoint(subject: Subject) -> None:
 
 @check()
 def claimed_invariances_hold(subject: Subject) -> None:
-    """`R(g x) = R(x)` and `∇R(g x) = g ∇R(x)` for the claimed groups.
+    """`R(g x) = R(x)`, `∇R(g x) = g ∇R(x)` and `prox(g x) = g prox(x)` for the claimed groups.
 
-    "translation": an object inside a constant background, moved by whole pixels. "c4": quarter turns.
-    "d4": quarter turns and reflections.
+    "translation": an object inside a constant background, moved by whole pixels; its proximal map sees the border.
+    "c4": quarter turns. "d4": quarter turns and reflections.
     """
     regularizer = subject.build()
     unknown = regularizer.invariances - set(_MOVES)
@@ -249,8 +249,17 @@ def claimed_invariances_hold(subject: Subject) -> None:
                     1e-9,
                     f"{who}; its gradient after {what}",
                 )
+            if "prox" in regularizer.capabilities and group != "translation":
+                _same_proximal_map(regularizer, x, move, f"{who}; its proximal map after {what}")
     if unknown:
         raise NotPromised(f"the kit cannot check the groups {', '.join(sorted(unknown))}")
+
+
+def _same_proximal_map(regularizer: Regularizer, x: Tensor, move: Callable[[Tensor], Tensor], who: str) -> None:
+    """`prox(g x) = g prox(x)`, up to the errors that the map itself states."""
+    (moved, one), (image, other) = (regularizer.prox_with_error(z, STEP) for z in (move(x), x))
+    for error, bound in zip(norm(moved - move(image)), one + other + 1e-9 * norm(image), strict=True):
+        at_most(float(error), float(bound), who)
 
 
 @check()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import importlib.util
 import os
 import sys
 import types
@@ -37,25 +36,27 @@ def load_escnn() -> Escnn:
     `lie_learn` gets a stand-in if it cannot be imported, `py3nj` may be absent without a warning, and the disk
     cache lies in the user's cache folder, not beside the package, which may be read-only.
 
-    Raises `InputError` with the command that installs escnn where that, or joblib or scipy, is missing.
+    Raises `InputError` with the command that installs escnn where that, or joblib or scipy, is missing or broken.
     """
     try:
         with _without_lie_learn(), _cache_elsewhere(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*py3nj.*", category=UserWarning)
             return Escnn(importlib.import_module("escnn.gspaces"), importlib.import_module("escnn.nn"))
-    except ImportError as error:
+    except Exception as error:  # built for another numpy or torch it raises whatever it likes
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(
-            f"escnn cannot be imported ({error}); install it with '{_INSTALL}', or take cyclic-proximal-network, "
+            f"escnn cannot be imported ({reason}); install it with '{_INSTALL}', or take cyclic-proximal-network, "
             f"which has the same weights and needs torch alone"
         ) from error
 
 
-def escnn_is_installed() -> bool:
-    """Whether escnn and what it really needs can be found; nothing is imported."""
+def why_not_escnn() -> str | None:
+    """Why escnn cannot be used, with the command that installs it; `None` where it was imported."""
     try:
-        return all(importlib.util.find_spec(name) for name in ("escnn", "joblib", "scipy"))
-    except ValueError:  # somebody put None in its place
-        return False
+        load_escnn()
+    except InputError as error:
+        return str(error)
+    return None
 
 
 @contextlib.contextmanager

@@ -278,7 +278,7 @@ def test_cuda_agrees_with_the_cpu(scan, engine):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ({"shape": (0, 4), "angles": 3}, "needs pixels"),
+        ({"shape": (0, 4), "angles": 3}, r"\[height, width\] with positive sizes"),
         ({"shape": (4, 4), "angles": 0}, "at least one view"),
         ({"shape": (4, 4), "angles": []}, "at least one"),
         ({"shape": (4, 4), "angles": [0.0, float("nan")]}, "finite"),

@@ -21,7 +21,9 @@ MASK = "{use: cartesian-mask, acceleration: 2.0, center_fraction: 0.4}"
 
 RECIPES = {
     "image-folder": "{path: images, crop: random, patch: 8, augment: true, repeats: 2, divide_by: 2.0}",
-    "sinogram-file": "{path: sinogram.npy, angles: [0, 30, 60, 90], flat_field: border-median, rotation_centre: 3.5}",
+    "sinogram-file": (
+        "{path: sinogram.npy, angles: [0, 30, 60, 90], unit: degree, flat_field: border-median, rotation_centre: 3.5}"
+    ),
     "k-space-file": f"{{path: kspace.npy, maps: smooth, mask: {MASK}}}",
     "fastmri": f"{{path: volume.h5, slices: [0], size: 24, mask: {MASK}}}",
     "lidc": "{path: lidc, every: 1, size: 4, water: 0.02}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ import numpy as np
 import pytest
 import scipy.io
 import torch
+import yaml
 
+from wellposed.cli import main
 from wellposed.errors import InputError
 from wellposed.files import write_array
 from wellposed_physics.ct.parallel_beam import ParallelBeam
@@ -138,7 +141,13 @@ def test_intensities_become_line_integrals(tmp_path: Path, scan: tuple[ParallelB
     write_array(tmp_path / "a.tif", counts)
     for flat_field in ("border-median", 50_000.0):
         dataset = SinogramFile(
-            str(tmp_path / "a.tif"), arc=360, flat_field=flat_field, scale=20.0, rotation_centre=26.4, size=40
+            str(tmp_path / "a.tif"),
+            arc=360,
+            unit="degree",
+            flat_field=flat_field,
+            scale=20.0,
+            rotation_centre=26.4,
+            size=40,
         )  # type: ignore[arg-type]
         y = measurement(dataset)[0].numpy()
         np.testing.assert_allclose(np.delete(y, 3, 0), np.delete(rows, 3, 0), atol=0.01)
@@ -160,15 +169,15 @@ def test_angles_from_every_source(tmp_path: Path, scan: tuple[ParallelBeam, np.n
         return SinogramFile(str(path), "sino", transposed=True, size=8, **options).angles
 
     np.testing.assert_allclose(angles(), np.arange(40) * math.pi / 40)
-    np.testing.assert_allclose(angles(arc=360), np.arange(40) * math.pi / 20)
-    np.testing.assert_allclose(angles(last=180), np.linspace(0, math.pi, 40))
-    np.testing.assert_allclose(angles(angles="theta", unit="radian"), np.linspace(3, 6, 40))
-    np.testing.assert_allclose(angles(angles=list(range(40))), np.arange(40) * math.pi / 180)
+    np.testing.assert_allclose(angles(arc=360, unit="degree"), np.arange(40) * math.pi / 20)
+    np.testing.assert_allclose(angles(last=180, unit="degree"), np.linspace(0, math.pi, 40))
+    np.testing.assert_allclose(angles(angles="theta"), np.linspace(3, 6, 40))
+    np.testing.assert_allclose(angles(angles=list(range(40)), unit="degree"), np.arange(40) * math.pi / 180)
     np.testing.assert_allclose(angles(view_step=3), np.arange(0, 40, 3) * math.pi / 40)
     with pytest.raises(InputError, match="give one"):
         angles(arc=180, last=180)
     with pytest.raises(InputError, match="40 views and 39 angles"):
-        angles(angles=list(range(39)))
+        angles(angles=list(range(39)), unit="degree")
     with pytest.raises(InputError, match=r"61 views and 40 angles.*transposed"):
         SinogramFile(str(path), "sino", angles="theta")
 
@@ -183,6 +192,7 @@ def test_reduced_bins_measure_the_same_object(
     dataset = SinogramFile(
         str(tmp_path / "a.npy"),
         arc=360,
+        unit="degree",
         rotation_centre=26.4,
         reduce_bins=factor,
         offset="border-median",
@@ -212,7 +222,7 @@ def test_bad_sinograms_are_told(tmp_path: Path) -> None:
         with pytest.raises(InputError):
             SinogramFile(str(tmp_path / "good.npy"), **options)
     with pytest.raises(InputError, match="estimated from opposite views only"):
-        SinogramFile(str(tmp_path / "good.npy"), arc=20, rotation_centre="estimated")
+        SinogramFile(str(tmp_path / "good.npy"), arc=0.35, rotation_centre="estimated")
 
 
 # Rotation centre ----------------------------------------------------------------------------------
@@ -231,10 +241,40 @@ def test_the_rotation_centre_is_found(centre: float, arc: float) -> None:
     assert found == pytest.approx(centre, abs=0.15 if arc > 4 else 0.5)
 
 
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_run_says_the_centre_that_it_estimated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scan: tuple[ParallelBeam, np.ndarray], wrapped: bool
+) -> None:
+    """In its report, its results and its recipe, which then runs to the same image without estimating."""
+    monkeypatch.chdir(tmp_path)
+    np.save("rows.npy", scan[1])
+    node = "{use: sinogram-file, path: rows.npy, arc: 360, unit: degree, rotation_centre: estimated, reduce_bins: 2}"
+    data = f"{{use: selection, data: {node}}}" if wrapped else node
+    Path("scan.yaml").write_text(f"data: {data}\nsolvers: {{fbp: filtered-backprojection}}\nmetrics: []\n")
+    with pytest.raises(SystemExit, match="0"):
+        main(["run", "scan.yaml", "--out", "first"])
+    (name, value), *others = json.loads(Path("first/results.json").read_text())["estimated"].items()
+    assert not others
+    assert name == ("data.rotation_centre" if wrapped else "rotation_centre")
+    assert value == pytest.approx(26.4, abs=0.15)
+    page = Path("first/report.html").read_text()
+    assert f"estimated {name}" in page
+    assert f"{value:.6g}" in page
+    recipe = yaml.safe_load(Path("first/recipe.yaml").read_text())
+    written = recipe["data"]["data"] if wrapped else recipe["data"]
+    assert written["rotation_centre"] == value
+    with pytest.raises(SystemExit, match="0"):
+        main(["run", "first/recipe.yaml", "--out", "second"])
+    assert "estimated" not in json.loads(Path("second/results.json").read_text())
+    images = [np.load(next(Path(run, "reconstructions").glob("*.npy"))) for run in ("first", "second")]
+    np.testing.assert_array_equal(*images)
+
+
 def test_measured_scans_and_their_centres(shared: Path) -> None:
     neutron = SinogramFile(
         str(shared / "real/ct/sinogram_360_neutron_image.tif"),
         last=360,
+        unit="degree",
         flat_field="border-median",
         rotation_centre="estimated",
         size=64,

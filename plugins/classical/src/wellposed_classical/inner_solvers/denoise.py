@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .averaged_engine import AveragedEngine
 from .batch import Solved, solve_batch
 from .step_sizes import Coupling
 from .torch_engine import TorchEngine
@@ -26,12 +27,13 @@ def denoise(
     """`argmin_x ½‖x − y‖² + weight·Σ_i |(∇x)_i|`, each image to `primal − dual ≤ tolerance·primal`.
 
     `y` is real, `(N, J, *spatial)` with `weight` `(N,)`; the `J` numbers of a pixel are one group, with
-    the directions ("isotropic") or for each direction ("anisotropic"). The objective is strongly
+    the directions ("isotropic") or for each direction ("anisotropic"); "averaged" is the mean of the isotropic
+    variations of all reflected images. The objective is strongly
     convex, so `‖x − x*‖² ≤ 2·gap·objective`. An image that is not finite gives not-a-number. `engine` is
-    chosen by the tensor unless given.
+    chosen by the tensor and the coupling unless given.
     """
     scaled = normalise(y, weight)
-    solved = solve_batch((engine or _engine_for(y))(scaled.image, coupling), tolerance, limit)
+    solved = solve_batch((engine or _engine_for(y, coupling))(scaled.image, coupling), tolerance, limit)
     return Solved((scaled.restore(solved.results[0], y, weight),), solved.gap, solved.iterations)
 
 
@@ -75,7 +77,9 @@ def normalise(y: Tensor, weight: Tensor, trend_of: Callable[[Tensor], Tensor] = 
     return Normalised(centred.div_(scale), trend, scale, finite)
 
 
-def _engine_for(y: Tensor) -> type[Any]:
+def _engine_for(y: Tensor, coupling: Coupling) -> type[Any]:
+    if coupling == "averaged":
+        return AveragedEngine
     plain = y.ndim == 4 and y.shape[1] == 1 and y.device.type == "cpu"
     fast = _numba_engine() if plain and y.dtype in (torch.float32, torch.float64) else None
     return fast or TorchEngine

@@ -12,7 +12,9 @@ from wellposed import InputError, Regularizer
 from wellposed.interface import KnownValue
 from wellposed.regularizer import Term
 
+from ..averaged_differences import AveragedDifferences
 from ..differences import Differences
+from ..inner_solvers.averaged_engine import averaged_derivative
 from ..inner_solvers.batch import distance_to_prox, effective_weight, warn_of_limit
 from ..inner_solvers.denoise import denoise
 from ..inner_solvers.derivative import differentiable_prox, total_variation_derivative
@@ -28,7 +30,10 @@ class TotalVariation(Regularizer):
     """`R(x) = Σ_i |(∇x)_i|`: forward differences, Neumann boundary; images `(B, C, *spatial)`.
 
     `norm` "isotropic" takes the Euclidean length of the `d` differences of a pixel, "anisotropic" the sum
-    of their absolute values. `channels` "separate" adds the variations of the channels, "joint" takes one
+    of their absolute values. "averaged" is the mean of the isotropic one over the `2ᵈ` choices of the forward or the
+    backward difference along each axis: Euclidean lengths, and invariant under quarter turns and reflections, which
+    the isotropic one is not (its denoised image of a turned one differs by some percent); about four times the work
+    in 2-D. `channels` "separate" adds the variations of the channels, "joint" takes one
     length over the channels of a pixel too (edges are shared). Complex differences count by their
     modulus.
 
@@ -52,7 +57,7 @@ class TotalVariation(Regularizer):
 
     def __init__(
         self,
-        norm: Literal["isotropic", "anisotropic"] = "isotropic",
+        norm: Coupling = "isotropic",
         channels: Literal["separate", "joint"] = "separate",
         tolerance: float = 1e-5,
         limit: int = 2000,
@@ -62,7 +67,9 @@ class TotalVariation(Regularizer):
             raise InputError(f"tolerance, the relative duality gap of the proximal map, must be > 0; got {tolerance}")
         if limit < 1:
             raise InputError(f"limit, the most iterations of the proximal map, must be ≥ 1; got {limit}")
-        self.differences = Differences()
+        if norm not in ("isotropic", "anisotropic", "averaged"):
+            raise InputError(f"the norm of total variation is isotropic, anisotropic or averaged; {norm!r} was given")
+        self.differences = AveragedDifferences() if norm == "averaged" else Differences()
         self.norm: Coupling = norm
         self.channels = channels
         self.tolerance, self.limit = float(tolerance), int(limit)
@@ -74,7 +81,12 @@ class TotalVariation(Regularizer):
     @classmethod
     def examples(cls) -> tuple[dict, ...]:
         accurate = {"tolerance": 1e-10, "limit": 20000}
-        return ({**accurate}, {"norm": "anisotropic", **accurate}, {"channels": "joint", **accurate})
+        return (
+            {**accurate},
+            {"norm": "anisotropic", **accurate},
+            {"norm": "averaged", **accurate},
+            {"channels": "joint", **accurate},
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return per_image(magnitude(self.differences(x), self._group))
@@ -99,12 +111,13 @@ class TotalVariation(Regularizer):
     def _denoised(self, planes: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
         """The planes and their relative duality gaps."""
         solve = partial(denoise, coupling=self.norm, tolerance=self.tolerance, limit=self.limit)
-        image, gap = differentiable_prox(planes, weights, solve, total_variation_derivative(self.norm))
+        derivative = averaged_derivative if self.norm == "averaged" else total_variation_derivative(self.norm)
+        image, gap = differentiable_prox(planes, weights, solve, derivative)
         warn_of_limit(_WHO, gap, self.tolerance, self.limit)
         return image, gap
 
     def split(self) -> list[Term]:
-        """`‖·‖_{2,1}` of the discrete gradient."""
+        """`‖·‖_{2,1}` of the discrete gradient, or of those towards all sides."""
         return [Term(GroupNorm(self._group), self.differences)]
 
     def extra_repr(self) -> str:
@@ -112,5 +125,5 @@ class TotalVariation(Regularizer):
 
     @property
     def _group(self) -> tuple[int, ...]:
-        """Axes of the gradient field `(B, d, C, *spatial)` that make one length."""
-        return (*((1,) if self.norm == "isotropic" else ()), *((2,) if self.channels == "joint" else ()))
+        """Axes of the gradient field `(B, d, C, …)` that make one length."""
+        return (*(() if self.norm == "anisotropic" else (1,)), *((2,) if self.channels == "joint" else ()))

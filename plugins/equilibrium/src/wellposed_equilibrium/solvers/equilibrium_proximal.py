@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from wellposed import Acceleration, Fidelity, FixedPointResidual, Gradient, InputError, Iterative, Network, Stop
 from wellposed import component as registered
+from wellposed.errors import ComponentNotFound
+from wellposed.registry import registry
 
 from ..accelerations.anderson import Anderson
 from ..gradients.implicit import Implicit
 from ..networks.contractive_residual import ContractiveResidual
 from ..regularizers.learned_proximal import LearnedProximal
+
+#: What it is put together from that this plugin does not have: kind, name, the distribution that provides it.
+_PARTS = (("iterations", "proximal-gradient", "wellposed-classical"), ("fidelities", "l2", "wellposed-physics"))
 
 
 class EquilibriumProximal(Iterative):
@@ -31,7 +36,8 @@ class EquilibriumProximal(Iterative):
             pass; `jacobian-free` and `phantom` cost less and are not exact.
 
     With the operator `identity` the fixed point is `N(y)` after one step: trained there, it is a denoiser,
-    and its weights are a start for other operators. Raises `InputError` for limits out of range, and
+    and its weights are a start for other operators. Raises `InputError` for limits out of range and where
+    `proximal-gradient` (of wellposed-classical) or the default `l2` (of wellposed-physics) is not installed, and
     `CompositionError` where the operator or fidelity does not fit the iteration.
     """
 
@@ -49,6 +55,9 @@ class EquilibriumProximal(Iterative):
     ) -> None:
         if iterations < 1:
             raise InputError(f"equilibrium-proximal needs iterations ≥ 1; {iterations} was given")
+        lacking = _lacking(_PARTS[:1] if fidelity is not None else _PARTS)
+        if lacking:
+            raise InputError(lacking)
         super().__init__(
             registered("iterations", "proximal-gradient")(step_size),
             fidelity or registered("fidelities", "l2")(),
@@ -59,6 +68,10 @@ class EquilibriumProximal(Iterative):
         )
 
     @classmethod
+    def lacking(cls) -> str | None:
+        return _lacking(_PARTS)
+
+    @classmethod
     def examples(cls) -> tuple[dict, ...]:
         small = {"layers": 2, "width": 4, "kernel": 3, "threshold": 0.3, "contraction": 0.95}
         network = {"use": "contractive-residual", **small}
@@ -66,3 +79,20 @@ class EquilibriumProximal(Iterative):
             {"network": network},
             {"network": network, "gradient": "jacobian-free", "acceleration": "broyden", "tolerance": 1e-3},
         )
+
+
+def _lacking(parts: tuple[tuple[str, str, str], ...]) -> str | None:
+    """A sentence with the command that installs those of `parts` that no installed distribution provides."""
+    missing = []
+    for kind, name, distribution in parts:
+        try:
+            registry().find(kind, name)
+        except ComponentNotFound:
+            missing.append((name, distribution))
+    if not missing:
+        return None
+    names = " and ".join(f"{name} (of {distribution})" for name, distribution in missing)
+    return (
+        f"equilibrium-proximal is put together from other components, and {names} is not installed; run: pip install "
+        f"{' '.join(distribution for _, distribution in missing)}"
+    )

@@ -13,10 +13,12 @@ from wellposed.errors import CompositionError
 from wellposed.fidelity import Unstated
 from wellposed.layers import LayeredIteration, LayerState, no_layers
 from wellposed.linear_algebra import inverse_norm
+from wellposed.memo import OperatorMemo, placement
 from wellposed.operator import LinearOperator
 from wellposed.problem import Problem
 
 from ..networks.proximal import ProximalNetwork
+from .turning import check_that_it_turns
 
 
 @dataclass(frozen=True)
@@ -34,13 +36,20 @@ class LearnedProximalGradientSteps(LayeredIteration[Remembering]):
     that networks leave for the next step; they start at zero. The gradient is divided by `‖A‖²`, so
     that weights do not depend on the unit of length. A complex channel of `x` is two channels of `P_k`.
 
-    Needs a linear operator whose images are `(channels, rows, columns)`.
+    Needs a linear operator whose images are `(channels, rows, columns)`, and that turns as the groups `turning` do.
     """
 
     source = "Celledoni et al. 2021, Equivariant neural networks for inverse problems, Inverse Problems 37:085006"
 
-    def __init__(self, networks: Sequence[ProximalNetwork], image_channels: int, memory: int) -> None:
+    def __init__(
+        self,
+        networks: Sequence[ProximalNetwork],
+        image_channels: int,
+        memory: int,
+        turning: frozenset[str] = frozenset(),
+    ) -> None:
         super().__init__()
+        self.turning, self._turns = turning, OperatorMemo()
         self.networks = nn.ModuleList(networks)
         self.image_channels, self.memory = image_channels, memory
 
@@ -57,6 +66,11 @@ class LearnedProximalGradientSteps(LayeredIteration[Remembering]):
             raise CompositionError(
                 f"this learned proximal gradient is made for images of {self.image_channels} real channels, rows and "
                 f"columns; those of {type(problem.operator).__name__} are {domain.shape}, where a channel is {form}"
+            )
+        if self.turning:
+            y = problem.measurement
+            self._turns.get(
+                problem.operator, placement(y), lambda: check_that_it_turns(problem.operator, self.turning, y)
             )
 
     def init(self, problem: Problem, x: Tensor | None = None) -> Remembering:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..escnn_loader import escnn_is_installed
+from ..escnn_loader import why_not_escnn
 from ..layers.escnn import EscnnBackEnd
 from .cyclic import CyclicProximal
 
@@ -31,7 +31,11 @@ class EscnnProximal(CyclicProximal):
     back_end = EscnnBackEnd
 
     @classmethod
+    def lacking(cls) -> str | None:
+        return why_not_escnn()
+
+    @classmethod
     def examples(cls) -> tuple[dict, ...]:
-        if not escnn_is_installed():
+        if cls.lacking():
             return ()  # nothing can be built, which is no fault of this class
         return ({"fields": 3}, {"in_channels": 2, "out_channels": 3, "order": 8, "fields": 2, "padding_mode": "zeros"})

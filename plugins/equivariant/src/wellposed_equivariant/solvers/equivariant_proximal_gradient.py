@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from wellposed.errors import CompositionError
+from typing import Literal
+
+from wellposed.errors import CompositionError, InputError
+from wellposed.fidelity import Fidelity
+from wellposed.solver import Solver
 
 from ..networks.cyclic import CyclicProximal
 from ..networks.proximal import ProximalNetwork
@@ -28,11 +32,37 @@ class EquivariantProximalGradient(LearnedProximalGradient):
         init: a solver whose image is the first `x`; it should turn with the image, too.
         checkpoint: train with the memory of one step, at the cost of one more forward pass.
         seed: of the initial weights.
+        operators: which are taken. `turning`: those that measure a turned image as they measure the image, in
+            another order; found out by `A*A` at one random image, once for each operator. `any`: all; for those
+            that prefer a direction (an odd number of views, a limited arc, a mask of lines) the networks turn,
+            the reconstruction does not, and the attribute `equivariances` is empty.
 
     Images `(B, channels, rows, columns)`, real or complex. Raises `CompositionError` for a network without
-    equivariance, and for operators that are not linear or have images of another form; `InputError` for fewer
-    than 1 step or 0 memories.
+    equivariance, and for operators that are not linear, do not turn or have images of another form; `InputError`
+    for fewer than 1 step or 0 memories.
     """
+
+    def __init__(
+        self,
+        steps: int = 8,
+        memory: int = 5,
+        image_channels: int = 1,
+        network: ProximalNetwork | None = None,
+        fidelity: Fidelity | None = None,
+        init: Solver | None = None,
+        checkpoint: bool = False,
+        seed: int = 0,
+        operators: Literal["turning", "any"] = "turning",
+    ) -> None:
+        if operators not in ("turning", "any"):
+            raise InputError(f"equivariant-proximal-gradient takes operators: turning, or any; not {operators!r}")
+        self._turning = operators == "turning"
+        super().__init__(steps, memory, image_channels, network, fidelity, init, checkpoint, seed)
+        if not self._turning:
+            self.equivariances = frozenset()
+
+    def turning(self, pattern: ProximalNetwork) -> frozenset[str]:
+        return pattern.equivariances if self._turning else frozenset()
 
     @classmethod
     def examples(cls) -> tuple[dict, ...]:

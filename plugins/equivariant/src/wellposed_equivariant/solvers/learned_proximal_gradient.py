@@ -55,7 +55,7 @@ class LearnedProximalGradient(Iterative):
         inputs, outputs = 2 * image_channels + memory, image_channels + memory
         networks = [pattern.like(inputs, outputs, seed * steps + k) for k in range(steps)]
         super().__init__(
-            LearnedProximalGradientSteps(networks, image_channels, memory),
+            LearnedProximalGradientSteps(networks, image_channels, memory, self.turning(pattern)),
             fidelity or Unstated(),
             stop=Stop(steps),
             gradient=Unrolled(checkpoint),
@@ -73,6 +73,10 @@ class LearnedProximalGradient(Iterative):
     def pattern(cls, network: ProximalNetwork | None) -> ProximalNetwork:
         """The network that the `P_k` are like: the given one, or this solver's default."""
         return OrdinaryProximal() if network is None else network
+
+    def turning(self, pattern: ProximalNetwork) -> frozenset[str]:
+        """The groups as which an operator must turn; here every operator will do."""
+        return frozenset()
 
     def export(self) -> LearnedProximalGradient:
         """The same solver with ordinary convolutions: as fast as its twin, and loaded as `learned-proximal-gradient`.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import warnings
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,14 +12,21 @@ from torch import Tensor, nn
 from wellposed.errors import InputError
 from wellposed.seeding import seeded
 
+from .checkpoint_schedule import PREDICTIONS, CheckpointSchedule, read_schedule, unet_folder
 from .diffusion_prior import DiffusionPrior
+
+#: What stands for steps and schedule that were not given.
+_DEFAULT_SCHEDULE = (1000, "linear")
 
 
 class Diffusion(DiffusionPrior):
     """`ε_θ(u_t, t)` by the `UNet2DModel` of diffusers, with the noise schedule of its `DDPMScheduler`.
 
-    Trained by `denoising-score`, or read from a folder that `UNet2DModel.save_pretrained` wrote; nothing is
-    downloaded. diffusers is imported when a model is built, not before.
+    Trained by `denoising-score`, or read from a folder; nothing is downloaded. diffusers is imported when a model is
+    built, not before. A folder that holds a scheduler's `scheduler_config.json` (a pipeline's, in `scheduler`) says
+    by it how the noise grows and what the network predicts: ε, the velocity or the clean image
+    (`prediction_type`), from which the two others follow exactly. Without one the network predicts ε and `steps`
+    and `schedule` are those of its training, which a warning says.
 
     Args:
         shape: rows and columns of the images, divisible by 2 for each width after the first.
@@ -32,11 +39,13 @@ class Diffusion(DiffusionPrior):
         center: images are `center + scale·u`, with `u` between −1 and 1 for the defaults and images in [0, 1].
         scale: see `center`.
         noise_level: σ of the denoiser that this model is as a network.
-        pretrained: a folder with a `UNet2DModel`; `widths` and `layers` are then those of its configuration.
+        pretrained: a folder with a `UNet2DModel`, or with a pipeline of it (`unet`, `scheduler`); `widths` and
+            `layers` are then those of its configuration, `steps` and `schedule` those of its scheduler.
         seed: of the initial weights.
 
-    Raises `InputError` where diffusers is not installed, for a folder without a model, and for sizes that do not fit.
-    Source: Ho, Jain and Abbeel 2020.
+    Raises `InputError` where diffusers is not installed, for a folder without a model, for a scheduler that is not
+    understood or contradicts `steps` and `schedule`, and for sizes that do not fit.
+    Source: Ho, Jain and Abbeel 2020; Salimans and Ho 2022 (velocity).
     """
 
     source = "Ho, Jain & Abbeel 2020, Denoising diffusion probabilistic models, arXiv:2006.11239, eqs. (4), (11)"
@@ -56,7 +65,10 @@ class Diffusion(DiffusionPrior):
         seed: int = 0,
     ) -> None:
         diffusers = _diffusers()
-        super().__init__(shape, channels, _alphas(diffusers, steps, schedule), center, scale, noise_level)
+        read = None if pretrained is None else _checkpoint_schedule(diffusers, Path(pretrained), steps, schedule)
+        alphas = _alphas(diffusers, steps, schedule) if read is None else read.alphas
+        super().__init__(shape, channels, alphas, center, scale, noise_level)
+        self.prediction = PREDICTIONS["epsilon"] if read is None else read.prediction
         if pretrained is None:
             _check_widths(widths, shape)
             with seeded(seed):
@@ -65,25 +77,64 @@ class Diffusion(DiffusionPrior):
             self.unet = _read(diffusers, pretrained, channels)
 
     @classmethod
+    def lacking(cls) -> str | None:
+        try:
+            _diffusers()
+        except InputError as error:
+            return str(error)
+        return None
+
+    @classmethod
     def examples(cls) -> tuple[dict, ...]:
-        if importlib.util.find_spec("diffusers") is None:
+        if cls.lacking():
             return ()
         return ({"shape": [16, 16], "widths": [8, 8], "steps": 50},)
 
     def noise(self, u: Tensor, t: int | Tensor) -> Tensor:
+        return self.prediction.noise(self._output(u, t), u, self._alpha(u, t))
+
+    def clean(self, u: Tensor, t: int) -> Tensor:
+        return self.prediction.clean(self._output(u, t), u, self._alpha(u, t))
+
+    def _output(self, u: Tensor, t: int | Tensor) -> Tensor:
         time = torch.as_tensor(t, device=u.device)
         return self.unet(u, time.expand(len(u)) if time.ndim == 0 else time).sample
+
+    def _alpha(self, u: Tensor, t: int | Tensor) -> Tensor:
+        """ᾱ_t, of images or of each `(B, 1, 1, 1)`; a number stays in double precision."""
+        alpha = self.alphas[t]
+        return alpha.to(u).reshape(-1, 1, 1, 1) if alpha.ndim else alpha.to(u.device)
 
 
 def _diffusers() -> Any:
     try:
         import diffusers
-    except ImportError as error:
+    except Exception as error:  # made for another torch it raises whatever it likes
         raise InputError(
             f"the network 'diffusion' needs the package diffusers ({error}); install it by "
             f"pip install 'wellposed-generative[diffusion]'"
         ) from None
     return diffusers
+
+
+def _checkpoint_schedule(diffusers: Any, folder: Path, steps: int, schedule: str) -> CheckpointSchedule | None:
+    """What the folder's scheduler says; `None`, with a warning, where there is none."""
+    read = read_schedule(diffusers, folder)
+    if read is None:
+        warnings.warn(
+            f"{folder} holds no scheduler_config.json: it is taken to predict noise that grows as steps: {steps} and "
+            f"schedule: {schedule} say",
+            UserWarning,
+            stacklevel=3,
+        )
+        return None
+    own = (len(read.alphas), read.beta_schedule)
+    if (steps, schedule) not in (_DEFAULT_SCHEDULE, own):
+        raise InputError(
+            f"the model in {folder} has a schedule of its own, steps: {own[0]} and schedule: {own[1]}; steps: {steps} "
+            f"and schedule: {schedule} were given. Leave them out"
+        )
+    return read
 
 
 def _alphas(diffusers: Any, steps: int, schedule: str) -> Tensor:
@@ -113,10 +164,9 @@ def _network(diffusers: Any, shape: tuple[int, int], channels: int, widths: tupl
 
 
 def _read(diffusers: Any, folder: str, channels: int) -> nn.Module:
-    if not (Path(folder) / "config.json").is_file():
-        raise InputError(f"{folder} holds no config.json of a UNet2DModel; save_pretrained writes one")
+    place = unet_folder(Path(folder))
     try:
-        network = diffusers.UNet2DModel.from_pretrained(folder, local_files_only=True, use_safetensors=True)
+        network = diffusers.UNet2DModel.from_pretrained(str(place), local_files_only=True, use_safetensors=True)
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{folder} holds no UNet2DModel that can be read: {reason}") from None

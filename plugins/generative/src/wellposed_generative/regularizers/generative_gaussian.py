@@ -13,6 +13,9 @@ from ..images import as_channels, from_channels
 from ..latent import minimise
 from ..networks.vae_covariance import VaeCovariance
 
+#: Standard deviations of the model, root mean square over an image, beyond which the image is far from its range.
+_FAR = 3.0
+
 
 class GenerativeGaussian(Regularizer):
     """`R(u) = min_z ½‖L(z)ᵀ(u − μ(z))‖² − Σ l(z) + ω/2 ‖z‖²`: minus the log-density of the likeliest `z`, and `u`.
@@ -25,6 +28,10 @@ class GenerativeGaussian(Regularizer):
     iteration `variable-projection` moves `u` and `z` together instead, from several starts. Differentiated by the
     image, the gradient knows how `z` follows it (implicit function theorem); the value is differentiated once. The
     model's parameters get the gradient for a fixed `z`.
+
+    An image whose deviations from `μ(z)` are on average more than 3 of the model's standard deviations (`½‖Lᵀ(u − μ)‖²`
+    above 4.5 nats a pixel, where 0.5 is expected) is far from the range; a run that ends there gets the verdict
+    `IMPLAUSIBLE`.
 
     Args:
         model: the `vae-covariance`, trained.
@@ -91,6 +98,12 @@ class GenerativeGaussian(Regularizer):
         if torch.is_grad_enabled() and u.requires_grad:
             z = self._following(u, z)
         return from_channels(self.model.given(z).slope(u), x)
+
+    def implausible(self, x: Tensor) -> Tensor:
+        """Where the mean square of `L(z)ᵀ(u − μ(z))`, whose expectation is 1 under the model, is above 9."""
+        u = self.channels(x)
+        gaussian = self.model.given(self.latent(u))
+        return gaussian.factor.transpose(u - gaussian.mean).square().flatten(1).mean(1) > _FAR**2
 
     def _following(self, u: Tensor, z: Tensor) -> Tensor:
         """`z` with its derivative by the image: that of a Newton step from it, `−(∂²_z J)⁻¹ ∂_u ∂_z J`."""

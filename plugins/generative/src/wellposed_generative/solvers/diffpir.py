@@ -51,13 +51,14 @@ class DiffPir(Iterative):
         prior_std: float | None = None,
         seed: int = 0,
     ) -> None:
-        if not 1 <= steps <= len(prior.alphas):
-            raise InputError(f"diffpir needs 1 to {len(prior.alphas)} steps with this prior; {steps} was given")
+        levels = int((prior.alphas > 0).sum())  # a level of noise alone says nothing of the image
+        if not 1 <= steps <= levels:
+            raise InputError(f"diffpir needs 1 to {levels} steps with this prior; {steps} was given")
         if not (strength > 0 and 0 <= renewal <= 1):
             raise InputError(f"diffpir needs strength > 0 and renewal in [0, 1]; {strength} and {renewal} were given")
         if prior_std is not None and not prior_std > 0:
             raise InputError(f"diffpir needs prior_std > 0; {prior_std} was given")
-        times = noise_levels(len(prior.alphas), steps, spacing)
+        times = noise_levels(levels, steps, spacing)
         iteration = DiffPirSteps(prior, times, strength, renewal, prior_std, seed)
         super().__init__(iteration, fidelity, stop=Stop(len(times)))
 

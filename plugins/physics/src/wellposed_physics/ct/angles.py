@@ -1,4 +1,13 @@
-"""View angles: from a number, a range or a list, in radians or degrees, to one array in radians."""
+"""View angles, and their unit, which is said here for all of tomography.
+
+Angles of views are in radian, wherever they are given: operators, datasets, `estimated_rotation_centre`. Who has
+degrees says `unit: degree` beside them (operators and datasets), or converts (`math.radians`, `numpy.radians`).
+Angles without a unit that cannot be radian, since they reach over more than a full turn or are whole numbers beyond
+one, are refused. Inside, all angles are float64 radians.
+
+Turns of images and kernels (`augmented`, `rotated`, `motion-kernel`) and the cuts of `htc2022`, whose files are in
+degrees, are no view angles; they are in degrees, as their arguments say.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +23,9 @@ from wellposed.errors import InputError
 AngleUnit = Literal["radian", "degree"]
 
 _UNIT_IN_RADIANS = {"radian": 1.0, "degree": math.pi / 180}
+
+#: What views in radian may span; the last of a full turn, rounded to three digits, is still within it.
+_FULL_TURN = 2 * math.pi + 1e-2
 
 #: Gaps this many times wider than the median gap between views are arcs that were not measured.
 _MISSING_ARC = 4.0
@@ -36,21 +48,54 @@ def view_angles(
     radians): cell-centred at `(k + ½)·arc/N`, or, with `first`, at `first + k·arc/N`; with `first`
     and `last`, evenly from one to the other, both included. `arc`, `first`, `last` are in `unit`.
     """
-    scale = _UNIT_IN_RADIANS[unit]
     if not isinstance(angles, Integral):
         if any(given is not None for given in (arc, first, last)):
             raise InputError("arc, first and last spread a number of views; the angles were given as a list")
-        return _checked(np.asarray(angles, dtype=np.float64) * scale)
+        return in_radians(angles, unit)
     count = int(angles)
     if count < 1:
         raise InputError(f"a scan needs at least one view; angles={count} was given")
     if last is not None:
         if first is None or arc is not None:
             raise InputError("last needs first, and excludes arc: views go evenly from first to last")
-        return _checked(np.linspace(first, last, count) * scale)
-    step = (full_arc if arc is None else arc * scale) / count
-    start = step / 2 if first is None else first * scale
-    return _checked(start + step * np.arange(count))
+        return np.linspace(*in_radians([first, last], unit, "first and last"), count)
+    step = (full_arc if arc is None else arc_in_radians(arc, unit)) / count
+    start = step / 2 if first is None else float(in_radians([first], unit, "first")[0])
+    return start + step * np.arange(count)
+
+
+def in_radians(angles: Sequence[float] | np.ndarray, unit: AngleUnit, what: str = "angles") -> np.ndarray:
+    """A list of angles in radians, float64.
+
+    Raises `InputError` for an unknown unit, for what is no list of finite numbers, and for angles without a unit that
+    cannot be radian: they span more than a full turn, or are whole numbers beyond one.
+    """
+    scale = _scale(unit)
+    try:
+        found = np.asarray(angles, dtype=np.float64)
+    except (TypeError, ValueError):
+        found = np.empty(0)
+    if found.ndim != 1 or len(found) == 0 or not np.isfinite(found).all():
+        raise InputError(f"{what} must be a number of views or a list of at least one finite number")
+    whole = bool((found == np.round(found)).all()) and float(np.abs(found).max()) > _FULL_TURN
+    if unit == "radian" and (whole or float(np.ptp(found)) > _FULL_TURN):
+        raise InputError(
+            f"{what} from {found.min():g} to {found.max():g} cannot be radian, of which a full turn has 6.28; for "
+            f"degrees say unit: degree, or convert them with math.radians; turns beyond the first are taken off by "
+            f"numpy.mod(angles, 2 * math.pi)"
+        )
+    return found * scale
+
+
+def arc_in_radians(arc: float, unit: AngleUnit) -> float:
+    """An arc in radians; raises `InputError` as `in_radians` does."""
+    return float(np.ptp(in_radians([0.0, arc], unit, "an arc"))) * math.copysign(1.0, arc)
+
+
+def _scale(unit: AngleUnit) -> float:
+    if unit not in _UNIT_IN_RADIANS:
+        raise InputError(f"the unit of angles is {' or '.join(_UNIT_IN_RADIANS)}; {unit!r} was given")
+    return _UNIT_IN_RADIANS[unit]
 
 
 def view_cells(angles: np.ndarray, period: float) -> np.ndarray:
@@ -97,9 +142,3 @@ def _gaps(angles: np.ndarray, period: float) -> tuple[np.ndarray, np.ndarray]:
 def _typical_gap(gaps: np.ndarray) -> float:
     """The median gap, repeated views left out."""
     return float(np.median(gaps[gaps > _SAME_VIEW]))
-
-
-def _checked(angles: np.ndarray) -> np.ndarray:
-    if angles.ndim != 1 or len(angles) == 0 or not np.isfinite(angles).all():
-        raise InputError("angles must be a number of views or a list of at least one finite number")
-    return angles

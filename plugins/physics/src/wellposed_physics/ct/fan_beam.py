@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..operators.arguments import image_size
 from .angles import AngleUnit, view_angles, view_cells
 from .backprojection import interpolating_backprojection
 from .engine import EngineName
@@ -48,7 +49,7 @@ class FanBeam(Tomography):
         arc: the arc that a number of views is spread over; by default a full turn.
         first: angle of the first of a number of views; they are then at `first + k·arc/N`.
         last: angle of the last of a number of views, evenly from `first` to `last`, both included.
-        unit: unit of all angles given here, radian or degree.
+        unit: of all angles given here, radian or degree (see `wellposed_physics.ct.angles`).
         channels: images that are projected side by side.
         engine: `auto`, `sparse`, `matrix-free` or `astra`, as for `ParallelBeam`.
         memory_limit: what `auto` may store (MiB).
@@ -78,6 +79,7 @@ class FanBeam(Tomography):
         engine: EngineName = "auto",
         memory_limit: float = 512.0,
     ) -> None:
+        shape = image_size(shape, self)
         check_lengths(
             pixel_size=pixel_size,
             bin_spacing=bin_spacing,
@@ -90,9 +92,7 @@ class FanBeam(Tomography):
             bins = covering_bins(_shadow(shape, pixel_size, source_origin, source_detector), spacing)
         centre = middle(bins) if rotation_centre is None else rotation_centre
         views = view_angles(angles, arc, first, last, unit, full_arc=2 * math.pi)
-        geometry = FanGeometry(
-            (shape[0], shape[1]), pixel_size, views, bins, spacing, centre, source_origin, source_detector
-        )
+        geometry = FanGeometry(shape, pixel_size, views, bins, spacing, centre, source_origin, source_detector)
         super().__init__(geometry, channels, engine, memory_limit)
 
     @classmethod

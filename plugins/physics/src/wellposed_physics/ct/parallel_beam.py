@@ -12,6 +12,7 @@ from torch import Tensor
 from wellposed.errors import InputError
 from wellposed.interface import KnownValue
 
+from ..operators.arguments import image_size
 from .angles import AngleUnit, view_angles, view_cells
 from .backprojection import interpolating_backprojection
 from .engine import EngineName
@@ -47,7 +48,7 @@ class ParallelBeam(Tomography):
         arc: the arc that a number of views is spread over; by default half a turn.
         first: angle of the first of a number of views; they are then at `first + k·arc/N`.
         last: angle of the last of a number of views, evenly from `first` to `last`, both included.
-        unit: unit of all angles given here, radian or degree.
+        unit: of all angles given here, radian or degree (see `wellposed_physics.ct.angles`).
         channels: images that are projected side by side.
         engine: how it is computed. `auto`: `sparse` if that fits into `memory_limit`, else
             `matrix-free`. `sparse` stores the matrix and its transpose, reduced by the symmetries of the
@@ -87,13 +88,14 @@ class ParallelBeam(Tomography):
         engine: EngineName = "auto",
         memory_limit: float = 512.0,
     ) -> None:
+        shape = image_size(shape, self)
         check_lengths(pixel_size=pixel_size, bin_spacing=bin_spacing)
         spacing = pixel_size if bin_spacing is None else bin_spacing
         if bins is None:
             bins = covering_bins(math.hypot(*shape) * pixel_size, spacing)
         centre = middle(bins) if rotation_centre is None else rotation_centre
         views = view_angles(angles, arc, first, last, unit, full_arc=math.pi)
-        geometry = ParallelGeometry((shape[0], shape[1]), pixel_size, views, bins, spacing, centre)
+        geometry = ParallelGeometry(shape, pixel_size, views, bins, spacing, centre)
         super().__init__(geometry, channels, engine, memory_limit)
 
     @classmethod

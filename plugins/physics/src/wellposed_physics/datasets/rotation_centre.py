@@ -6,6 +6,8 @@ import numpy as np
 
 from wellposed.errors import InputError
 
+from ..ct.angles import in_radians
+
 #: A scan has opposite views where two of them miss the half turn by no more angular steps than this.
 _TOLERANCE = 1.6
 
@@ -23,8 +25,15 @@ def estimated_rotation_centre(sinogram: np.ndarray, angles: np.ndarray) -> float
     In parallel beams `p(a + π, c + s) = p(a, c − s)`. Minimises the mean squared difference of all pairs of
     opposite views over the bins they share (at least half of them). With exactly opposite views it is right
     to a fraction of a bin, at the end of a half turn to about one.
-    `sinogram` `(views, bins)`, `angles` in radians. Raises `InputError` where no two views are opposite.
+    `sinogram` `(views, bins)`, one of the `angles` (radian) for each view. Raises `InputError` where no two views are
+    opposite, and for angles that cannot be radian.
     """
+    angles = in_radians(angles, "radian")
+    if sinogram.ndim != 2 or len(sinogram) != len(angles):
+        raise InputError(
+            f"a rotation centre is estimated from a sinogram (views, bins) and an angle for each view; the shape "
+            f"{sinogram.shape} and {len(angles)} angles were given"
+        )
     pairs = _opposite(angles)
     if len(pairs) == 0:
         raise InputError(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from wellposed.dataset import Dataset, Sample
 from wellposed.errors import InputError
 
@@ -35,6 +37,9 @@ class Selection(Dataset):
     @classmethod
     def examples(cls) -> tuple[dict, ...]:
         return ({"data": {"use": "ellipses", "size": 16, "length": 6}, "first": 1, "count": 2, "step": 2},)
+
+    def estimated(self) -> Mapping[str, float]:
+        return {f"data.{name}": value for name, value in self.data.estimated().items()}
 
     def __len__(self) -> int:
         return len(self._indices)

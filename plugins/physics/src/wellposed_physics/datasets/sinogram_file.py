@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -14,12 +14,11 @@ from wellposed.dataset import Dataset, Sample
 from wellposed.errors import InputError
 from wellposed.files import read_array
 
+from ..ct.angles import AngleUnit, in_radians, view_angles
 from ..ct.parallel_beam import ParallelBeam
 from .arguments import check_counts
 from .detector import binned, reduced
 from .rotation_centre import estimated_rotation_centre
-
-_UNIT = {"degree": math.pi / 180, "radian": 1.0}
 
 #: Share of the bins, on either side, whose rays are taken to pass through air.
 _BORDER = 0.02
@@ -36,7 +35,7 @@ class SinogramFile(Dataset):
             them, views are spread evenly:
         arc: over this angle, from 0 on, its end not included; by default half a turn.
         last: from 0 to this angle, which is the last view's.
-        unit: of all angles, degree or radian.
+        unit: of all angles, those in the file as well, radian or degree (see `wellposed_physics.ct.angles`).
         flat_field: the intensity `I₀` without object, to turn intensities into line integrals
             `−log(I/I₀)`: a number, or `border-median`, the median of the outermost 2 % of the bins on either
             side. Bins that counted nothing are interpolated from their neighbours. Without it the file
@@ -44,7 +43,7 @@ class SinogramFile(Dataset):
         offset: subtracted from line integrals: a number, or `border-median`.
         scale: what the result is multiplied with.
         rotation_centre: the fractional bin, counted from 0, onto which the rotation axis projects;
-            `middle`; or `estimated` from opposite views.
+            `middle`; or `estimated` from opposite views, which a run says in its report, results and recipe.
         bin_spacing: distance of the bins (length); images are in its inverse.
         reduce_bins: average this many neighbouring bins.
         view_step: take each `view_step`-th view.
@@ -69,7 +68,7 @@ class SinogramFile(Dataset):
         angles: Sequence[float] | str | None = None,
         arc: float | None = None,
         last: float | None = None,
-        unit: Literal["degree", "radian"] = "degree",
+        unit: AngleUnit = "radian",
         flat_field: float | Literal["border-median"] | None = None,
         offset: float | Literal["border-median"] = 0.0,
         scale: float = 1.0,
@@ -88,6 +87,7 @@ class SinogramFile(Dataset):
         self.angles = _angles(self.path, angles, arc, last, unit, len(rows))
         centre = _centre(rotation_centre, rows, self.angles)
         rows, self.angles = reduced(rows[::view_step], reduce_bins), self.angles[::view_step]
+        self._estimated = {"rotation_centre": centre} if rotation_centre == "estimated" else {}
         self.rotation_centre = binned(centre, reduce_bins)
         self._measurement = torch.from_numpy(rows).float()[None]
         bins, spacing = rows.shape[1], bin_spacing * reduce_bins
@@ -100,6 +100,9 @@ class SinogramFile(Dataset):
             pixel_size=spacing * bins / pixels,
             rotation_centre=self.rotation_centre,
         )
+
+    def estimated(self) -> Mapping[str, float]:
+        return self._estimated
 
     def __len__(self) -> int:
         return 1
@@ -145,29 +148,24 @@ def _angles(
     angles: Sequence[float] | str | None,
     arc: float | None,
     last: float | None,
-    unit: str,
+    unit: AngleUnit,
     views: int,
 ) -> np.ndarray:
     """The angle of each view in radians."""
     if sum(a is not None for a in (angles, arc, last)) > 1:
         raise InputError("the angles of a SinogramFile come from angles, or from arc, or from last; give one")
-    if unit not in _UNIT:
-        raise InputError(f"angles are in degree or radian; {unit!r} was given")
+    if angles is None:
+        return view_angles(views, arc, 0.0, last, unit, full_arc=math.pi)
     if isinstance(angles, str):
-        found = read_array(path, angles).ravel().astype(np.float64)
-    elif angles is not None:
-        found = np.asarray(angles, dtype=np.float64)
-    elif last is not None:
-        found = np.linspace(0, last, views)
+        found = in_radians(read_array(path, angles).ravel(), unit, f"the angles {angles!r} of {path}")
     else:
-        whole = math.pi / _UNIT[unit] if arc is None else arc
-        found = np.arange(views) * (whole / views)
+        found = in_radians(angles, unit)
     if len(found) != views:
         raise InputError(
             f"{path} holds {views} views and {len(found)} angles were given; if the file is (bins, views), set "
             f"transposed"
         )
-    return found * _UNIT[unit]
+    return found
 
 
 def _centre(given: float | str, rows: np.ndarray, angles: np.ndarray) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
 
 import torch
 from torch import Tensor
@@ -13,12 +14,26 @@ from wellposed.pattern import Pattern
 
 def image_size(shape: Sequence[int], owner: object) -> tuple[int, int]:
     """`(height, width)` as given by `shape`; raises `ShapeError` for anything else."""
-    if len(shape) != 2 or any(int(n) < 1 for n in shape):
+    if not _are_sizes(shape) or len(shape) != 2:
+        given = list(shape) if isinstance(shape, Sequence) else shape
         raise ShapeError(
-            f"{_name(owner)} takes shape: [height, width] with positive sizes; {list(shape)} was given "
+            f"{_name(owner)} takes shape: [height, width] with positive sizes; {given} was given "
             f"(channels are an argument of their own)"
         )
     return int(shape[0]), int(shape[1])
+
+
+def sizes(shape: Sequence[int], owner: object) -> tuple[int, ...]:
+    """The sizes along any number of axes; raises `ShapeError` for what is no list of positive whole numbers."""
+    if not _are_sizes(shape) or not shape:
+        raise ShapeError(f"{_name(owner)} takes shape: a list of positive sizes, such as [32, 32]; {shape} was given")
+    return tuple(int(n) for n in shape)
+
+
+def _are_sizes(shape: object) -> bool:
+    if not isinstance(shape, Sequence) or isinstance(shape, str):
+        return False
+    return all(isinstance(n, Integral) and not isinstance(n, bool) and n >= 1 for n in shape)
 
 
 def resolve(source: Pattern | Tensor, shape: tuple[int, ...]) -> Tensor:

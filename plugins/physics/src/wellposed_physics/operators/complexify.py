@@ -9,6 +9,7 @@ from wellposed.operator import LinearOperator
 from wellposed.space import Space
 from wellposed.structure import Structure
 
+from .arguments import sizes
 from .buffers import shifted_inverse, trailing
 
 
@@ -26,7 +27,8 @@ class Complexify(LinearOperator):
         return ({"shape": [16, 16]}, {"shape": [5, 7], "channels": 2})
 
     def __init__(self, shape: tuple[int, ...], channels: int = 1) -> None:
-        super().__init__(Space((channels, *shape)), Space((channels, *shape), torch.complex64))
+        whole = (channels, *sizes(shape, self))
+        super().__init__(Space(whole), Space(whole, torch.complex64))
 
     def _forward(self, x: Tensor) -> Tensor:
         return x.to(x.dtype.to_complex(), copy=True)

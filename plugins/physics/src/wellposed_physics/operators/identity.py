@@ -9,6 +9,7 @@ from wellposed.operator import LinearOperator
 from wellposed.space import Space
 from wellposed.structure import Structure
 
+from .arguments import sizes
 from .buffers import shifted_inverse, trailing
 
 
@@ -22,7 +23,7 @@ class Identity(LinearOperator):
         return ({"shape": [16, 16]}, {"shape": [5, 4, 6], "channels": 2})
 
     def __init__(self, shape: tuple[int, ...], channels: int = 1) -> None:
-        space = Space((channels, *shape))
+        space = Space((channels, *sizes(shape, self)))
         super().__init__(space, space)
 
     def _forward(self, x: Tensor) -> Tensor:
