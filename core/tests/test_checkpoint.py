@@ -54,7 +54,7 @@ def test_a_write_that_fails_leaves_the_old_one_and_nothing_else(
 
 
 def test_what_a_killed_process_left_is_cleared(tmp_path: Path) -> None:
-    left = tmp_path / f".{NAME}.123"
+    left = tmp_path / f".{NAME}.123.part"
     left.write_bytes(b"half")
     other = tmp_path / "metrics.jsonl"
     other.write_text("{}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,13 +12,15 @@ import numpy as np
 
 from ..errors import InputError
 from .guard import choose
+from .limits import check_size
 
 _OBJECTS = "it holds pickled Python objects, which are not read; save numbers instead"
 
 
-def read_npy(path: Path, key: str | None) -> np.ndarray:
+def read_npy(path: Path, key: str | None, limit: int) -> np.ndarray:
     with path.open("rb") as stream:
-        shape, _ = _header(stream, path)
+        shape, dtype = _header(stream, path)
+        _check_length(path, shape, dtype, path.stat().st_size - stream.tell())
     # Empty arrays cannot be mapped.
     return np.load(path, mmap_mode="r" if 0 not in shape else None, allow_pickle=False)
 
@@ -28,11 +31,13 @@ def describe_npy(path: Path) -> Iterator[tuple]:
     yield "", shape, str(dtype)
 
 
-def read_npz(path: Path, key: str | None) -> np.ndarray:
+def read_npz(path: Path, key: str | None, limit: int) -> np.ndarray:
     with np.load(path, allow_pickle=False) as archive:
         chosen = choose(path, key, archive.files)
         with archive.zip.open(f"{chosen}.npy") as stream:
-            _header(stream, path)
+            shape, dtype = _header(stream, path)
+            check_size(path, shape, dtype.itemsize, limit, chosen)
+            _check_length(path, shape, dtype, archive.zip.getinfo(f"{chosen}.npy").file_size - stream.tell())
         return archive[chosen]
 
 
@@ -63,3 +68,10 @@ def _header(stream: IO[bytes], path: Path) -> tuple[tuple[int, ...], np.dtype]:
     if dtype.hasobject:
         raise InputError(f"{path} cannot be used: {_OBJECTS}")
     return shape, dtype
+
+
+def _check_length(path: Path, shape: tuple[int, ...], dtype: np.dtype, given: int) -> None:
+    """NumPy is content with more numbers than the header says: those of a changed header are not the image."""
+    needed = math.prod(shape) * dtype.itemsize
+    if needed != given:
+        raise ValueError(f"its header says {needed} bytes of numbers, {given} follow")

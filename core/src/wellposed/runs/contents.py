@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import yaml
 
+from ..files.atomic import atomic, write_bytes
 from ..hooks import hooks
 from ..report import Page, render
 from ..report.figure import save_overview
@@ -109,7 +110,8 @@ def _write_arrays(run: RunDirectory, sample: SampleResult) -> None:
     names = file_names(sample.reconstructions)
     for label, image in sample.reconstructions.items():
         path = run.path("reconstructions", f"{file_name(sample.name)}.{names[label]}.npy")
-        np.save(path, image.numpy(), allow_pickle=False)
+        with atomic(path) as stream:
+            np.save(stream, image.numpy(), allow_pickle=False)
 
 
 def _write_pictures(run: RunDirectory, sample: SampleResult, display: Display) -> None:
@@ -120,7 +122,7 @@ def _write_pictures(run: RunDirectory, sample: SampleResult, display: Display) -
     names = file_names(values)
     for label, image in values.items():
         path = run.path("figures", f"{file_name(sample.name)}.{names[label]}.png")
-        path.write_bytes(Picture(image, window, display.colormap).png())
+        write_bytes(path, Picture(image, window, display.colormap).png())
 
 
 def _write_parameters(run: RunDirectory, experiment: Experiment) -> None:
