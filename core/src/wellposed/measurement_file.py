@@ -84,9 +84,7 @@ def fitted(array: np.ndarray, space: Space, where: str, owner: str, verb: str) -
     return torch.from_numpy(np.array(array, dtype=dtype).reshape(shape))  # a copy: files may be mapped read-only
 
 
-def _read(
-    path: str, key: str | None, space: Space, transpose: list[int] | None, owner: str, verb: str
-) -> np.ndarray:
+def _read(path: str, key: str | None, space: Space, transpose: list[int] | None, owner: str, verb: str) -> np.ndarray:
     """The array named `key`, or the only one that fits; its shape is compared before its numbers are read."""
     arrays = describe_file(path)
     chosen = next((a for a in arrays if a.key == key), None) if key else arrays[0] if len(arrays) == 1 else None

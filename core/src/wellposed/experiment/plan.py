@@ -205,7 +205,12 @@ class Experiment:
 
     def _move(self, tensor: Tensor) -> Tensor:
         dtype = self.dtype.to_complex() if tensor.is_complex() else self.dtype
-        return tensor.to(device=self.device, dtype=dtype)
+        moved = tensor.to(device=self.device, dtype=dtype)
+        if tensor.element_size() > moved.element_size() and bool(
+            (moved.isinf() & ~tensor.to(moved.device).isinf()).any()
+        ):
+            raise InputError("the data holds numbers beyond 3.4e38; rescale it, or set precision to double")
+        return moved
 
     def _synchronize(self) -> None:
         if self.device.type == "cuda":
@@ -216,7 +221,7 @@ def check_device(name: str) -> torch.device:
     """A torch device by name; raises `InputError` where it is unknown or absent."""
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
+        torch.zeros(1, device=device).item()  # `meta` and its like hold no numbers
     except (RuntimeError, AssertionError) as error:
         available = "cpu, cuda" if torch.cuda.is_available() else "cpu"
         reason = str(error).splitlines()[0]

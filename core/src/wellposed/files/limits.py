@@ -30,10 +30,10 @@ def check_size(path: Path, shape: Iterable[int], itemsize: int, limit: int, key:
     """Raise `InputError` where an array of this shape takes more than `limit` bytes."""
     shape = tuple(int(n) for n in shape)
     if math.prod(shape) * itemsize > limit:
-        size = " × ".join(map(str, shape))
+        size, whole = " × ".join(map(str, shape)), math.prod(shape) * itemsize
         raise InputError(
-            f"{path}{f', {key},' if key else ''} says that it holds {size} numbers, {in_words(math.prod(shape) * itemsize)}"
-            f" from {in_words(path.stat().st_size)}; more than {in_words(limit)} is not unpacked. "
+            f"{path}{f', {key},' if key else ''} says that it holds {size} numbers, {in_words(whole)} "
+            f"from {in_words(path.stat().st_size)}; more than {in_words(limit)} is not unpacked. "
             f"Where that is right, unpack the file first, or save the part that is needed as .npy"
         )
 

@@ -15,7 +15,6 @@ from .formats import library
 from .guard import missing
 from .limits import check_size, check_unpacked, inflated, may_exceed
 
-
 #: Bytes of one number in the classes of MATLAB that are plain arrays; of complex ones each of both parts.
 _BYTES = {"single": 4, "double": 8, "logical": 1} | {f"{u}int{b}": b // 8 for u in ("", "u") for b in (8, 16, 32, 64)}
 _HEADER, _TAG, _PACKED = 128, 8, 15  # bytes of the file's header and of an element's, the type of packed elements

@@ -11,9 +11,7 @@ from .guard import existing, reading
 from .limits import limit_of
 
 
-def read_array(
-    path: str | Path, key: str | None = None, expected: tuple[int, ...] | None = None
-) -> np.ndarray:
+def read_array(path: str | Path, key: str | None = None, expected: tuple[int, ...] | None = None) -> np.ndarray:
     """The array of a file, or the one named `key` where the file holds several.
 
     - `.npy`: memory-mapped, read-only. `.npz`: by `key`.

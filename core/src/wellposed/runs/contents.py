@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -23,6 +24,9 @@ from .json_text import json_text
 if TYPE_CHECKING:
     from ..experiment import Experiment, Results, SampleResult
     from ..recipes import Display
+
+#: Bytes that a label takes in a file name: two labels and an extension stay below the 255 of file systems.
+_LONGEST_NAME = 100
 
 Sections = Sequence[tuple[str, str]]
 
@@ -102,8 +106,12 @@ def file_names(labels: Iterable[str]) -> dict[str, str]:
 
 
 def file_name(text: str) -> str:
-    """A label as part of a file name."""
-    return re.sub(r"[^\w.+-]+", "-", text).strip("-.") or "unnamed"
+    """A label as part of a file name; of a long one the beginning, with a checksum of the whole."""
+    plain = re.sub(r"[^\w.+-]+", "-", text).strip("-.") or "unnamed"
+    if len(plain.encode()) <= _LONGEST_NAME:
+        return plain
+    checksum = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:8]
+    return f"{plain.encode()[: _LONGEST_NAME - 9].decode(errors='ignore')}-{checksum}"
 
 
 def _write_arrays(run: RunDirectory, sample: SampleResult) -> None:
