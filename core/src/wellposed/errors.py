@@ -70,16 +70,16 @@ def memory_wanted(error: BaseException) -> str | None:
             return f": {int(found[1]) / 1e9:,.3g} GB were asked for at once"
         if _TOO_LARGE.search(text) is not None:
             return ": an array of more numbers than any memory holds was asked for"
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "not enough memory" in text:
+    said = isinstance(error, RuntimeError) and _SAID.search(text) is not None
+    if said or isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return f": {text[:200]}" if text else ""
     return None
 
 
+_SAID = re.compile("not enough memory|can't allocate memory")
 #: What torch says of an allocation that failed, and of a size that does not fit into its own numbers.
 _ASKED = re.compile(r"can't allocate memory: you tried to allocate (\d+) bytes")
-_TOO_LARGE = re.compile(
-    r"Storage size calculation overflowed|invalid dimensions? .*overflow|numel: integer multiplication overflow"
-)
+_TOO_LARGE = re.compile(r"Storage size calculation overflowed|numel: integer multiplication overflow")
 
 
 def require(value: object, interface: type, what: str) -> None:

@@ -206,9 +206,8 @@ class Experiment:
     def _move(self, tensor: Tensor) -> Tensor:
         dtype = self.dtype.to_complex() if tensor.is_complex() else self.dtype
         moved = tensor.to(device=self.device, dtype=dtype)
-        if tensor.element_size() > moved.element_size() and bool(
-            (moved.isinf() & ~tensor.to(moved.device).isinf()).any()
-        ):
+        narrower = moved.element_size() < tensor.element_size()
+        if narrower and int(moved.isinf().sum()) > int(tensor.isinf().sum()):
             raise InputError("the data holds numbers beyond 3.4e38; rescale it, or set precision to double")
         return moved
 
