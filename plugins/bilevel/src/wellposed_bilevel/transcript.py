@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import safetensors.torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 from wellposed import InputError
@@ -52,7 +53,10 @@ class Transcript:
         file = self._file(index)
         if not file.exists():
             raise InputError(f"{file} is gone, which this training goes on from; restore it, or choose another folder")
-        return safetensors.torch.load(file.read_bytes())["x"]
+        try:
+            return safetensors.torch.load(file.read_bytes())["x"]
+        except (SafetensorError, KeyError) as error:
+            raise InputError(f"{file} is damaged ({error}); restore it, or choose another folder") from None
 
     def forget(self, index: int) -> None:
         """The images of an evaluation will not be asked for again."""
