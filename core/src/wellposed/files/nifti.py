@@ -23,9 +23,8 @@ def read(path: Path, key: str | None, limit: int) -> np.ndarray:
     stored = image.header.get_data_dtype()
     if path.suffix.lower() == ".gz":
         check_size(path, image.shape, stored.itemsize, limit)
-    if image.dataobj.slope == 1 and image.dataobj.inter == 0:
-        return np.asanyarray(image.dataobj)
-    return image.dataobj.get_scaled(np.float32 if stored.itemsize <= _SHORT else None)
+    scaled = (image.dataobj.slope, image.dataobj.inter) != (1, 0)
+    return np.asanyarray(image.dataobj, dtype=np.float32 if scaled and stored.itemsize <= _SHORT else None)
 
 
 def describe(path: Path) -> list[tuple]:
