@@ -39,7 +39,7 @@ def forked(work: Callable[[], Any], seconds: float = 20.0, memory: int | None = 
     What is imported here is there already, so that a child takes milliseconds. Exceptions come back as their text.
     """
     reader, writer = os.pipe()
-    start, before = time.monotonic(), _resident()
+    start = time.monotonic()
     child = os.fork()
     if child == 0:
         os.close(reader)
@@ -50,11 +50,13 @@ def forked(work: Callable[[], Any], seconds: float = 20.0, memory: int | None = 
         os.kill(child, signal.SIGKILL)
     _, status, usage = os.wait4(child, 0)
     ended = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
-    value = pickle.loads(answer) if answer else None
-    return Outcome(value, ended, time.monotonic() - start, max(0, usage.ru_maxrss * 1024 - before))
+    value, growth = pickle.loads(answer) if answer else (None, usage.ru_maxrss * 1024)
+    return Outcome(value, ended, time.monotonic() - start, growth)
 
 
 def _in_child(work: Callable[[], Any], writer: int, memory: int | None) -> None:
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew: a fork inherits pages of its parent
+    before = _memory("VmRSS")
     try:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             if memory is not None:
@@ -64,7 +66,7 @@ def _in_child(work: Callable[[], Any], writer: int, memory: int | None) -> None:
     except BaseException:
         value = traceback.format_exc()
     with os.fdopen(writer, "wb") as stream:
-        stream.write(pickle.dumps(value))
+        stream.write(pickle.dumps((value, _memory("VmHWM") - before)))
     os._exit(0)
 
 
@@ -82,5 +84,7 @@ def _answer(reader: int, deadline: float) -> bytes | None:
             found += block
 
 
-def _resident() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE
+def _memory(name: str) -> int:
+    """Bytes that this process has (`VmRSS`), or had at most (`VmHWM`)."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:"))

@@ -209,6 +209,7 @@ def test_an_array_of_the_expected_shape_is_read_whatever_its_size(tmp_path: Path
 
     done = forked(read)
     assert done.value == (600, 1000, 1000), done.value
+    assert done.growth >= SIZE, "the memory of a child is not measured"
 
 
 def test_a_measurement_is_compared_by_its_header(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

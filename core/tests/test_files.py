@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import pickle
 import subprocess
@@ -341,3 +342,17 @@ def test_both_matlab_versions_have_the_same_keys() -> None:
     old = describe_file(SHARED / "real/ct/htc2022_tb_category7_30deg.mat")
     assert {i.key for i in infos} == {i.key for i in old}
     assert read_text(SHARED / "real/ct/htc2022_tb_category7_30deg.mat", "CtDataLimited.parameters.projectName")
+
+
+@pytest.mark.parametrize("name", ["v.nii", "v.nii.gz"])
+def test_nifti_is_scaled_as_its_header_says(name: str, tmp_path: Path) -> None:
+    nibabel = pytest.importorskip("nibabel")
+    stored = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
+    image = nibabel.Nifti1Image(stored, np.eye(4))
+    image.header.set_slope_inter(0.5, -3.0)
+    image.header.extensions.append(nibabel.nifti1.Nifti1Extension("comment", b"measured on a Monday"))
+    content = image.to_bytes()
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+    found = read_array(tmp_path / name)
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, stored * 0.5 - 3)
