@@ -7,6 +7,7 @@ import os
 import pickle
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import h5py
@@ -356,3 +357,11 @@ def test_nifti_is_scaled_as_its_header_says(name: str, tmp_path: Path) -> None:
     found = read_array(tmp_path / name)
     assert found.dtype == np.float32
     np.testing.assert_array_equal(found, stored * 0.5 - 3)
+
+
+def test_archives_may_hold_other_things_than_arrays(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", y=np.ones(3))
+    with zipfile.ZipFile(tmp_path / "a.npz", "a") as archive:
+        archive.writestr("readme.txt", "measured on a Monday")
+    assert [info.key for info in describe_file(tmp_path / "a.npz")] == ["y"]
+    assert read_array(tmp_path / "a.npz").sum() == 3

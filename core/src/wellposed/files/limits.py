@@ -73,4 +73,4 @@ def in_words(size: float) -> str:
         if size < 1000:
             return f"{size:.3g} {unit}"
         size /= 1000
-    return f"{size:,.3g} GB" if size < 1e4 else f"{size:.1e} GB"
+    return f"{size:.3g} GB" if size < 1000 else f"{size:,.0f} GB" if size < 1e6 else f"{size:.1e} GB"

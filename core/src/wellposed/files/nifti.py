@@ -36,7 +36,9 @@ def _loaded(path: Path) -> Any:
     """The image with its header, its numbers not read yet."""
     if path.suffix.lower() == ".gz":
         _check_header(path)
-    return library("nibabel", "nibabel", path).load(path)
+    nibabel = library("nibabel", "nibabel", path)
+    with nibabel.imageglobals.LoggingOutputSuppressor():  # it prints what it raises besides
+        return nibabel.load(path)
 
 
 def _check_header(path: Path) -> None:

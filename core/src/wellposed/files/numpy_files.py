@@ -14,6 +14,7 @@ from ..errors import InputError
 from .guard import choose
 from .limits import check_size
 
+_MEMBER = ".npy"  # what else lies in an archive is no array
 _OBJECTS = "it holds pickled Python objects, which are not read; save numbers instead"
 
 
@@ -33,7 +34,8 @@ def describe_npy(path: Path) -> Iterator[tuple]:
 
 def read_npz(path: Path, key: str | None, limit: int) -> np.ndarray:
     with np.load(path, allow_pickle=False) as archive:
-        chosen = choose(path, key, archive.files)
+        names = [name.removesuffix(_MEMBER) for name in archive.zip.namelist() if name.endswith(_MEMBER)]
+        chosen = choose(path, key, names)
         with archive.zip.open(f"{chosen}.npy") as stream:
             shape, dtype = _header(stream, path)
             check_size(path, shape, dtype.itemsize, limit, chosen)
@@ -43,10 +45,10 @@ def read_npz(path: Path, key: str | None, limit: int) -> np.ndarray:
 
 def describe_npz(path: Path) -> Iterator[tuple]:
     with zipfile.ZipFile(path) as archive:
-        for name in archive.namelist():
+        for name in (name for name in archive.namelist() if name.endswith(_MEMBER)):
             with archive.open(name) as stream:
                 shape, dtype = _header(stream, path)
-            yield name.removesuffix(".npy"), shape, str(dtype)
+            yield name.removesuffix(_MEMBER), shape, str(dtype)
 
 
 def write_npy(stream: IO[bytes], array: np.ndarray, key: str) -> None:
