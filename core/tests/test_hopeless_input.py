@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import mmap
+import os
 from pathlib import Path
 from typing import Any
 
@@ -92,11 +93,17 @@ def test_a_component_that_wants_too_much_is_named() -> None:
 
 
 def test_doubles_beyond_single_precision_are_told(toy: Any, tmp_path: Path) -> None:
-    np.save("y.npy", np.full((24, 24), 1e300))
+    np.save("y.npy", np.full((24, 24), 1e100))
     done = toy(*RECONSTRUCT, "--out", "out")
     assert done.code == 2
-    assert "beyond 3.4e38; rescale it, or set precision to double" in done.errors
+    assert "numbers up to 1e+100, whose squares single precision does not hold; mend or rescale" in done.errors
     assert toy(*RECONSTRUCT, "precision=double", "--out", "out").code == 0
+    y = np.ones((24, 24), np.float32)
+    y[3, 3] = 3e38  # finite, and sums of it are not
+    np.save("y.npy", y)
+    done = toy(*RECONSTRUCT, "--out", "other")
+    assert done.code == 2
+    assert "numbers up to 3e+38" in done.errors
 
 
 def test_a_file_too_large_to_be_mapped_is_not_called_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,3 +169,23 @@ def test_npy_with_more_numbers_than_its_header_says(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b"(4, 5)", b"(4, 4)"))
     with pytest.raises(InputError, match="its header says 128 bytes of numbers, 160 follow"):
         read_array(path)
+
+
+@pytest.mark.parametrize("name", ["x.png", "x.npy", "x.h5"])
+def test_a_full_disk_spares_the_image_saved_before(name: str, toy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    np.save("y.npy", np.ones((24, 24), np.float32))
+    assert toy(*RECONSTRUCT, "--out", "one", "--save", name).code == 0
+    before, beside = Path(name).read_bytes(), sorted(Path().iterdir())
+    kept = os.fsync
+
+    def full(handle: int) -> None:
+        if Path("two/report.html").exists():  # the run is written; what is saved beside it is not
+            raise OSError(errno.ENOSPC, "No space left on device")
+        kept(handle)
+
+    monkeypatch.setattr(os, "fsync", full)
+    done = toy(*RECONSTRUCT, "--out", "two", "--save", name)
+    assert done.code == 2
+    assert f"{name} cannot be written: No space left on device" in done.errors
+    assert Path(name).read_bytes() == before
+    assert sorted(Path().iterdir()) == sorted([*beside, Path("two")])

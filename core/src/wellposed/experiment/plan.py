@@ -205,11 +205,8 @@ class Experiment:
 
     def _move(self, tensor: Tensor) -> Tensor:
         dtype = self.dtype.to_complex() if tensor.is_complex() else self.dtype
-        moved = tensor.to(device=self.device, dtype=dtype)
-        narrower = moved.element_size() < tensor.element_size()
-        if narrower and int(moved.isinf().sum()) > int(tensor.isinf().sum()):
-            raise InputError("the data holds numbers beyond 3.4e38; rescale it, or set precision to double")
-        return moved
+        _check_scale(tensor, self.recipe.precision, torch.finfo(self.dtype).max ** 0.5)
+        return tensor.to(device=self.device, dtype=dtype)
 
     def _synchronize(self) -> None:
         if self.device.type == "cuda":
@@ -236,6 +233,17 @@ def _warm_up(sample: Sample) -> None:
         operator(_start(sample, operator))
         if isinstance(operator, LinearOperator):
             operator.adjoint(_given(sample)[None])
+
+
+def _check_scale(tensor: Tensor, precision: str, most: float) -> None:
+    """Refuse numbers whose squares overflow: no norm, residual or objective of them could be computed."""
+    magnitude = tensor.abs()
+    largest = float(torch.where(magnitude.isfinite(), magnitude, 0).max()) if tensor.numel() else 0.0
+    if largest > most:
+        raise InputError(
+            f"the data holds numbers up to {largest:.3g}, whose squares {precision} precision does not hold; mend or "
+            f"rescale them{', or set precision to double' if precision == 'single' else ''}"
+        )
 
 
 def _start(sample: Sample, operator: Operator) -> Tensor:
