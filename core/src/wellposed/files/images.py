@@ -114,7 +114,10 @@ _UNPACKED = {8: (inflated, MOST_INFLATED), 32946: (inflated, MOST_INFLATED), 349
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[Any]:
     """The picture, by its content and of these formats only: others make Pillow start programs (PostScript)."""
-    with library("PIL.Image", "pillow", path).open(path, formats=_FORMATS) as image:
+    pillow = library("PIL.Image", "pillow", path)
+    with pillow.open(path, formats=_FORMATS) as image:
+        image.verify()  # checksums of PNG, which reading the pixels does not compare
+    with pillow.open(path, formats=_FORMATS) as image:
         yield image
 
 
