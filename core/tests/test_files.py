@@ -369,22 +369,22 @@ def test_archives_may_hold_other_things_than_arrays(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["v.nii.gz", "v.npz", "v.png", "v.tif", "v.mat", "v.h5"])
 def test_numbers_that_their_checksum_denies_are_not_read(name: str, tmp_path: Path) -> None:
-    """Every bit of the middle of each packed file is flipped in turn: the array is the same or none comes."""
+    """Bits of the numbers of each packed file are flipped in turn: the array is the same or none comes."""
     from PIL import Image
 
-    path, array = tmp_path / name, np.random.default_rng(0).integers(0, 200, (12, 12)).astype(np.uint8)
+    path, array = tmp_path / name, np.random.default_rng(0).integers(0, 200, (40, 40)).astype(np.uint8)
     if name == "v.nii.gz":
         path.write_bytes(gzip.compress(nibabel.Nifti1Image(array, np.eye(4)).to_bytes()))
     elif name == "v.tif":
         Image.fromarray(array).save(path, compression="tiff_adobe_deflate")
     elif name == "v.h5":
         with h5py.File(path, "w") as file:
-            file.create_dataset("y", data=array, chunks=(12, 12), compression=4)
+            file.create_dataset("y", data=array, chunks=(40, 40), compression=4)
     else:
         write_array(path, array)
     whole = path.read_bytes()
     start = whole.find(b"\x78\x9c") + 2 if b"\x78\x9c" in whole else len(whole) // 2
-    for place in range(start, min(start + 60, len(whole) - 20)):
+    for place in range(start, min(start + 1200, len(whole) - 20), 13):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :])
         try:
             found = read_array(path)

@@ -39,8 +39,12 @@ def _loaded(path: Path) -> Any:
     if path.suffix.lower() == ".gz":
         _check_header(path)
     nibabel = library("nibabel", "nibabel", path)
-    with nibabel.imageglobals.LoggingOutputSuppressor():  # it prints what it raises besides
+    log = nibabel.imageglobals.logger
+    before, log.disabled = log.disabled, True  # it prints what it raises besides, and what it mends
+    try:
         return nibabel.load(path)
+    finally:
+        log.disabled = before
 
 
 def _check_sum(path: Path, limit: int) -> None:
