@@ -93,6 +93,13 @@ def numpy_archive(path: Path) -> None:
             stream.write(BLOCK)
 
 
+def numpy_header(path: Path) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("y.npy", "w") as stream:
+        stream.write(b"\x93NUMPY\2\0" + struct.pack("<I", SIZE - 1000))
+        for _ in range(SIZE // len(BLOCK)):
+            stream.write(BLOCK)
+
+
 def hdf5(path: Path) -> None:
     with h5py.File(path, "w") as file:
         data = file.create_dataset("y", (600, 1000, 1000), np.uint8, chunks=(60, 1000, 1000), compression=1)
@@ -162,6 +169,7 @@ BOMBS = {
     "matlab-sparse": (matlab_sparse, ".mat"),
     "matlab-7.3-sparse": (matlab_sparse_73, ".mat"),
     "npz": (numpy_archive, ".npz"),
+    "npz-header": (numpy_header, ".npz"),
     "hdf5": (hdf5, ".h5"),
     "hdf5-lie": (hdf5_with_a_piece_that_lies, ".h5"),
     "png": (png, ".png"),

@@ -373,6 +373,8 @@ def test_numbers_that_their_checksum_denies_are_not_read(name: str, tmp_path: Pa
     from PIL import Image
 
     path, array = tmp_path / name, np.random.default_rng(0).integers(0, 200, (40, 40)).astype(np.uint8)
+    if name == "v.png":  # one that packs well: with the last row the decoder is done, whatever follows
+        array = (np.outer(np.arange(40), np.arange(40)) // 8).astype(np.uint8)
     if name == "v.nii.gz":
         path.write_bytes(gzip.compress(nibabel.Nifti1Image(array, np.eye(4)).to_bytes()))
     elif name == "v.tif":
@@ -384,7 +386,7 @@ def test_numbers_that_their_checksum_denies_are_not_read(name: str, tmp_path: Pa
         write_array(path, array)
     whole = path.read_bytes()
     start = whole.find(b"\x78\x9c") + 2 if b"\x78\x9c" in whole else len(whole) // 2
-    for place in range(start, min(start + 1200, len(whole) - 20), 13):
+    for place in range(start, min(start + 1200, len(whole) - 20), 1 if name == "v.png" else 13):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :])
         try:
             found = read_array(path)

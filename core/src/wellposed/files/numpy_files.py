@@ -14,6 +14,7 @@ from ..errors import InputError
 from .guard import choose
 from .limits import check_size
 
+_LONGEST_HEADER = 10_000  # bytes, as for NumPy
 _MEMBER = ".npy"  # what else lies in an archive is no array
 _OBJECTS = "it holds pickled Python objects, which are not read; save numbers instead"
 
@@ -65,11 +66,20 @@ def write_npz(stream: IO[bytes], array: np.ndarray, key: str) -> None:
 
 def _header(stream: IO[bytes], path: Path) -> tuple[tuple[int, ...], np.dtype]:
     version = np.lib.format.read_magic(stream)
+    _check_header_length(stream, 2 if version == (1, 0) else 4)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, _, dtype = read(stream)
     if dtype.hasobject:
         raise InputError(f"{path} cannot be used: {_OBJECTS}")
     return shape, dtype
+
+
+def _check_header_length(stream: IO[bytes], size: int) -> None:
+    """NumPy reads a header of any length before it refuses long ones."""
+    length = int.from_bytes(stream.read(size), "little")
+    if length > _LONGEST_HEADER:
+        raise ValueError(f"its header is said to have {length} bytes")
+    stream.seek(-size, 1)
 
 
 def _check_length(path: Path, shape: tuple[int, ...], dtype: np.dtype, given: int) -> None:
