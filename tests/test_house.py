@@ -83,3 +83,23 @@ def test_files_fit_a_sitting() -> None:
         if (count := len(path.read_text().splitlines())) > 400
     }
     assert not long
+
+
+def sources() -> dict[str, str]:
+    paths = [*ROOT.glob("core/src/**/*.py"), *ROOT.glob("plugins/*/src/**/*.py")]
+    return {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in paths}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "places"),
+    [
+        # files/hdf5.py refuses files that lead elsewhere before it hands them out
+        (r"\bh5py\.File\(|\bload_file\(|(?<!safetensors\.)torch\.load\(", {"core/src/wellposed/files/hdf5.py"}),
+        # cli/output.py spells control characters out before they reach a terminal
+        (r"\btyper\.echo\(|\bclick\.echo\(", {"core/src/wellposed/cli/output.py"}),
+        (r"(?<!Visible)\bConsole\(", {"core/src/wellposed/cli/visible_console.py"}),
+    ],
+)
+def test_what_stands_in_one_place_only(pattern: str, places: set[str]) -> None:
+    found = {name for name, text in sources().items() if re.search(pattern, text)}
+    assert found <= places

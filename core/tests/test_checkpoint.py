@@ -54,7 +54,7 @@ def test_a_write_that_fails_leaves_the_old_one_and_nothing_else(
 
 
 def test_what_a_killed_process_left_is_cleared(tmp_path: Path) -> None:
-    left = tmp_path / f".{NAME}.123"
+    left = tmp_path / f".{NAME}.123.part"
     left.write_bytes(b"half")
     other = tmp_path / "metrics.jsonl"
     other.write_text("{}")
@@ -84,3 +84,22 @@ def test_damage_is_told(tmp_path: Path, part: str) -> None:
     with pytest.raises(InputError, match=r"is damaged .*put back a copy") as caught:
         Checkpoint.read(tmp_path)
     assert ("checksum" in str(caught.value)) == (part == "weights")
+
+
+@pytest.mark.parametrize(
+    ("weight", "words"),
+    [
+        (torch.ones(2, 2, dtype=torch.float64), "weight holds float64, float32 is needed"),
+        (torch.ones(2, 2, dtype=torch.int32), "weight holds int32, float32 is needed"),
+        (torch.full((2, 2), torch.nan), "weight holds numbers that are not finite"),
+    ],
+)
+def test_weights_are_restored_as_they_were_or_not_at_all(weight: torch.Tensor, words: str) -> None:
+    net = nn.Linear(2, 2)
+    optimizer = torch.optim.SGD(net.parameters())
+    made = Checkpoint.of(1, {}, net, optimizer, {}, {})
+    made.tensors["weights.weight"] = weight  # type: ignore[index]
+    before = net.weight.detach().clone()
+    with pytest.raises(InputError, match=f"the checkpoint is of another target than Linear: {words}"):
+        made.restore(net, optimizer)
+    assert torch.equal(net.weight, before)

@@ -184,8 +184,9 @@ def test_measurements_that_are_no_numbers_are_told(toy: Any, image: np.ndarray) 
     np.save("y.npy", y)
     for solver in ("toy-adjoint", DESCENT):
         done = toy(*BLUR, "--solver", solver, "--out", "out", "--overwrite")
-        assert done.code == 1
-        assert "non finite measurement (y). The measurement holds NaN or infinite entries" in done.errors
+        assert done.code == 2
+        assert "y.npy holds numbers that are not finite (1 of 576); mend or mask the places" in done.errors
+        assert not Path("out").exists()
 
 
 @pytest.mark.parametrize(

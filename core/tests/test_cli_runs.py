@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import json
+import os
 import signal
 import time
 from pathlib import Path
@@ -94,13 +95,14 @@ def test_failure_after_the_start_leaves_nothing(toy: Any) -> None:
 
 
 def test_a_full_disk_is_said_and_leaves_nothing(toy: Any, monkeypatch: Any) -> None:
-    def full(path: Path, *_: Any, **__: Any) -> int:
-        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr(os, "fsync", full)
     done = toy("run", "toy/squares", "--out", "runs/out")
     assert done.code == 1
     assert "the disk is full at" in done.errors
+    assert "recipe.yaml; make room" in done.errors
     assert list(Path().iterdir()) == []
 
 

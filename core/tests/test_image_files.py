@@ -12,6 +12,7 @@ from PIL import Image
 from wellposed.errors import InputError
 from wellposed.files import images
 
+LIMIT = 1_000_000
 GRAY = (np.arange(12, dtype=np.uint8) * 20).reshape(3, 4)
 COLOUR = np.stack([GRAY, GRAY[::-1], GRAY[:, ::-1]], -1)
 
@@ -39,7 +40,7 @@ def test_pixels_are_as_stored(tmp_path: Path, mode: str, array: np.ndarray) -> N
     path = written(tmp_path / "p.png", Image.fromarray(array))
     with Image.open(path) as image:
         assert image.mode == mode
-    found = images.read_image(path, None)
+    found = images.read_image(path, None, LIMIT)
     np.testing.assert_array_equal(found, array)
     check_described(path, found)
 
@@ -48,7 +49,7 @@ def test_pixels_are_as_stored(tmp_path: Path, mode: str, array: np.ndarray) -> N
 def test_wide_pixels_keep_their_precision(tmp_path: Path, mode: str, dtype: str) -> None:
     array = (GRAY.astype(dtype) * 1000 + 1) / (1 if mode == "I" else 7)
     path = written(tmp_path / "p.tif", Image.fromarray(array.astype(dtype)))
-    found = images.read_image(path, None)
+    found = images.read_image(path, None, LIMIT)
     np.testing.assert_array_equal(found, array.astype(dtype))
     check_described(path, found)
 
@@ -56,10 +57,10 @@ def test_wide_pixels_keep_their_precision(tmp_path: Path, mode: str, dtype: str)
 def test_palettes_are_resolved_with_transparency_where_there_is_some(tmp_path: Path) -> None:
     palette = Image.fromarray(COLOUR).quantize(12)
     opaque = written(tmp_path / "opaque.png", palette)
-    np.testing.assert_array_equal(images.read_image(opaque, None), np.asarray(palette.convert("RGB")))
-    check_described(opaque, images.read_image(opaque, None))
+    np.testing.assert_array_equal(images.read_image(opaque, None, LIMIT), np.asarray(palette.convert("RGB")))
+    check_described(opaque, images.read_image(opaque, None, LIMIT))
     clear = written(tmp_path / "clear.png", palette, transparency=0)
-    found = images.read_image(clear, None)
+    found = images.read_image(clear, None, LIMIT)
     assert found.shape == (3, 4, 4)
     assert (found[..., 3] == 0).any()
     check_described(clear, found)
@@ -67,7 +68,7 @@ def test_palettes_are_resolved_with_transparency_where_there_is_some(tmp_path: P
 
 def test_one_bit_becomes_black_and_white(tmp_path: Path) -> None:
     path = written(tmp_path / "bits.png", Image.fromarray(GRAY > 100))
-    found = images.read_image(path, None)
+    found = images.read_image(path, None, LIMIT)
     np.testing.assert_array_equal(found, np.where(GRAY > 100, 255, 0))
     check_described(path, found)
 
@@ -75,7 +76,7 @@ def test_one_bit_becomes_black_and_white(tmp_path: Path) -> None:
 @pytest.mark.parametrize("compression", [None, "tiff_lzw", "tiff_deflate"])
 def test_tiff_is_mapped_or_decoded(tmp_path: Path, compression: str | None) -> None:
     path = written(tmp_path / "p.tif", Image.fromarray(GRAY), compression=compression)
-    found = images.read_tiff(path, None)
+    found = images.read_tiff(path, None, LIMIT)
     np.testing.assert_array_equal(found, GRAY)
     assert isinstance(found, np.memmap) == (compression is None and images._tifffile() is not None)
     assert images.describe_tiff(path) == [("", (3, 4), "uint8")]
@@ -88,7 +89,7 @@ def test_tiff_without_tifffile_goes_through_pillow(tmp_path: Path, monkeypatch: 
         images.write_tiff(stream, array, "")
         path = tmp_path / "p.tif"
         path.write_bytes(stream.getvalue())
-        found = images.read_tiff(path, None)
+        found = images.read_tiff(path, None, LIMIT)
         np.testing.assert_allclose(found, array, rtol=1e-7)
         assert images.describe_tiff(path) == [("", (3, 4), "uint8" if array.dtype == np.uint8 else "float32")]
 

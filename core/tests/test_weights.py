@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from wellposed import weights
@@ -116,3 +117,79 @@ def test_what_is_missing_unknown_or_of_another_shape_is_named(saved: Path) -> No
     three = nn.ParameterDict({name: torch.zeros(1) for name in "abc"})
     with pytest.raises(InputError, match=r"missing a, b, c, unknown"):
         load_weights(three, str(saved))
+
+
+class Counted(nn.Linear):
+    """A layer with a count, as normalisations have one."""
+
+    def __init__(self) -> None:
+        super().__init__(3, 2)
+        self.register_buffer("count", torch.tensor(3))
+
+
+def rewritten(path: Path, **tensors: torch.Tensor) -> str:
+    net = Counted()
+    save_file({**{k: v.detach() for k, v in net.state_dict().items()}, **tensors}, path)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "tensor", "words"),
+    [
+        ("weight", torch.ones(2, 3, dtype=torch.int8), "weight holds int8, float32 is needed"),
+        ("weight", torch.ones(2, 3, dtype=torch.bool), "weight holds bool, float32 is needed"),
+        ("weight", torch.ones(2, 3, dtype=torch.complex64), "weight holds complex64, float32 is needed"),
+        ("count", torch.tensor(3, dtype=torch.int32), "count holds int32, int64 is needed"),
+        ("count", torch.tensor(3.0), "count holds float32, int64 is needed"),
+        ("weight", torch.full((2, 3), torch.nan), "weight holds numbers that are not finite"),
+        ("bias", torch.tensor([1.0, -torch.inf]), "bias holds numbers that are not finite"),
+        (
+            "weight",
+            torch.full((2, 3), 1e39, dtype=torch.float64),
+            "weight holds numbers that are too large for float32",
+        ),
+    ],
+)
+def test_numbers_of_another_kind_or_none_at_all_are_refused(
+    name: str, tensor: torch.Tensor, words: str, tmp_path: Path
+) -> None:
+    net = Counted()
+    before = {key: value.clone() for key, value in net.state_dict().items()}
+    with pytest.raises(InputError, match=f"does not fit Counted: {words}"):
+        load_weights(net, rewritten(tmp_path / "w.safetensors", **{name: tensor}))
+    assert all(torch.equal(before[key], value) for key, value in net.state_dict().items())
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+def test_real_numbers_of_another_width_are_rounded(dtype: torch.dtype, tmp_path: Path) -> None:
+    weight = torch.randn(2, 3, generator=torch.Generator().manual_seed(0)).to(dtype)
+    net = Counted()
+    load_weights(net, rewritten(tmp_path / "w.safetensors", weight=weight))
+    assert net.weight.dtype == torch.float32
+    assert torch.equal(net.weight, weight.float())
+
+
+def test_shapes_are_compared_before_numbers_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = rewritten(tmp_path / "w.safetensors", weight=torch.ones(4, 4))
+    opened = weights.safe_open
+
+    class Watched:
+        def __init__(self, *arguments: object, **options: object) -> None:
+            self.file = opened(*arguments, **options)
+
+        def __enter__(self) -> Watched:
+            self.file = self.file.__enter__()
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            self.file.__exit__(None, None, None)
+
+        def keys(self) -> list[str]:
+            return self.file.keys()
+
+        def get_slice(self, name: str) -> object:
+            return self.file.get_slice(name)
+
+    monkeypatch.setattr(weights, "safe_open", Watched)  # has no get_tensor
+    with pytest.raises(InputError, match=r"weight has shape \(4, 4\), \(2, 3\) is needed"):
+        load_weights(Counted(), path)

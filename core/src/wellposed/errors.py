@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import re
+
 
 class WellposedError(Exception):
     """Base of every error raised on purpose by this package and its plugins."""
@@ -54,6 +56,30 @@ class CapabilityMissing(WellposedError, NotImplementedError):
     """A component was asked for something that it declares not to have."""
 
     exit_code = 2
+
+
+def memory_wanted(error: BaseException) -> str | None:
+    """Whether an error is Python's or torch's way to say that memory ran out, and what it says of how much.
+
+    A piece of a sentence, empty where it says nothing; `None` for other errors. Torch is not imported to find out.
+    """
+    text = " ".join(str(error).split())
+    if isinstance(error, RuntimeError):
+        found = _ASKED.search(text)
+        if found is not None:
+            return f": {int(found[1]) / 1e9:,.3g} GB were asked for at once"
+        if _TOO_LARGE.search(text) is not None:
+            return ": an array of more numbers than any memory holds was asked for"
+    said = isinstance(error, RuntimeError) and _SAID.search(text) is not None
+    if said or isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return f": {text[:200]}" if text else ""
+    return None
+
+
+_SAID = re.compile("not enough memory|can't allocate memory")
+#: What torch says of an allocation that failed, and of a size that does not fit into its own numbers.
+_ASKED = re.compile(r"can't allocate memory: you tried to allocate (\d+) bytes")
+_TOO_LARGE = re.compile(r"Storage size calculation overflowed|numel: integer multiplication overflow")
 
 
 def require(value: object, interface: type, what: str) -> None:

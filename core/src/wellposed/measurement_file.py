@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import permutations
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from .dataset import Dataset, Sample
 from .errors import InputError, ShapeError
-from .files import describe_file, read_array
+from .files import ArrayInfo, describe_file, read_array
 from .operator import Operator
 from .space import Space
 
@@ -41,13 +42,15 @@ class MeasurementFile(Dataset):
         reference_key: str | None = None,
     ) -> None:
         self.name = Path(path).stem
-        array = _ordered(_read(path, key, operator.range), transpose, path)
-        self.measurements = fitted(array, operator.range, path, type(operator).__name__, "measures")
+        owner = type(operator).__name__
+        array = _ordered(_read(path, key, operator.range, transpose, owner, "measures"), transpose, path)
+        self.measurements = fitted(array, operator.range, path, owner, "measures")
+        _check_measured(self.measurements, path)
         self.operators = [operator.calibrated(y[None]) for y in self.measurements]
         self.references: Tensor | None = None
         if reference is not None:
-            image = _read(reference, reference_key, operator.domain)
-            images = fitted(image, operator.domain, reference, type(operator).__name__, "maps images of")
+            image = _read(reference, reference_key, operator.domain, None, owner, "maps images of")
+            images = fitted(image, operator.domain, reference, owner, "maps images of")
             if len(images) != len(self.measurements):
                 raise ShapeError(f"{reference} holds {len(images)} images for {len(self.measurements)} measurements")
             self.references = images
@@ -81,20 +84,56 @@ def fitted(array: np.ndarray, space: Space, where: str, owner: str, verb: str) -
     return torch.from_numpy(np.array(array, dtype=dtype).reshape(shape))  # a copy: files may be mapped read-only
 
 
-def _read(path: str, key: str | None, space: Space) -> np.ndarray:
-    if key is not None:
-        return read_array(path, key)
+def _read(path: str, key: str | None, space: Space, transpose: list[int] | None, owner: str, verb: str) -> np.ndarray:
+    """The array named `key`, or the only one that fits; its shape is compared before its numbers are read."""
     arrays = describe_file(path)
-    if len(arrays) <= 1:
-        return read_array(path)
-    fitting = [a.key for a in arrays if _batched_shape(a.shape, space.shape) is not None]
+    chosen = next((a for a in arrays if a.key == key), None) if key else arrays[0] if len(arrays) == 1 else None
+    if key is None and chosen is None and arrays:
+        chosen = _only_fitting(path, arrays, space)
+    if chosen is None:
+        return read_array(path, key)
+    shape = _turned(chosen.shape, transpose)
+    if not _may_fit(shape, space):
+        raise ShapeError(_misfit(shape, space.shape, path, owner, verb))
+    single = _squeezed(shape) == _squeezed(space.shape) or _squeezed(shape) == _squeezed((*space.shape, 2))
+    return read_array(path, chosen.key or None, expected=(*space.shape, 2) if single else None)
+
+
+def _only_fitting(path: str, arrays: Sequence[ArrayInfo], space: Space) -> ArrayInfo:
+    fitting = [a for a in arrays if _batched_shape(a.shape, space.shape) is not None]
     if len(fitting) == 1:
-        return read_array(path, fitting[0])
-    which = f"{', '.join(fitting)} fit" if fitting else "none of them fits"
+        return fitting[0]
+    which = f"{', '.join(a.key for a in fitting)} fit" if fitting else "none of them fits"
     listed = "; ".join(map(str, arrays[:6])) + ("; …" if len(arrays) > 6 else "")
     turned = [(a.key, order) for a in arrays if (order := _fitting_order(a.shape, space.shape))]
     hint = "" if fitting or not turned else f" ({turned[0][0]} would with transpose {turned[0][1]})"
     raise InputError(f"{path} holds several arrays ({listed}); {which} {_size(space.shape)}{hint}. Name one as key")
+
+
+def _may_fit(shape: tuple[int, ...], space: Space) -> bool:
+    """Whether an array of this shape may be a measurement; real and imaginary part may be its last axis."""
+    shapes = [shape, shape[:-1]] if space.is_complex and shape[-1:] == (2,) else [shape]
+    return any(_batched_shape(each, space.shape) is not None for each in shapes)
+
+
+def _turned(shape: tuple[int, ...], transpose: list[int] | None) -> tuple[int, ...]:
+    """The shape in the asked-for order of axes; as it is where that is no order of its axes (refused later)."""
+    if transpose is None or sorted(transpose) != list(range(len(shape))):
+        return shape
+    return tuple(shape[i] for i in transpose)
+
+
+def _check_measured(measurements: Tensor, path: str) -> None:
+    """Refuse what no scanner measures: zeros alone, or not one measurement of finite numbers."""
+    if not bool(measurements.any()):
+        raise InputError(f"{path} holds nothing but zeros; nothing was measured, or the file was never written in full")
+    finite = torch.isfinite(measurements).flatten(1)
+    if not bool(finite.all(1).any()):
+        count = int((~finite).sum())
+        raise InputError(
+            f"{path} holds numbers that are not finite ({count} of {finite.numel()}); mend or mask the places where "
+            f"nothing was measured"
+        )
 
 
 def _ordered(array: np.ndarray, transpose: list[int] | None, path: str) -> np.ndarray:

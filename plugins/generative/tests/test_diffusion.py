@@ -8,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 import torch
 from torch import Tensor
 
@@ -228,6 +229,12 @@ def test_the_adapter_has_the_schedule_and_the_network_of_diffusers(tmp_path: Pat
     prior.unet.save_pretrained(tmp_path / "model")  # type: ignore[operator]
     again = Diffusion((16, 16), steps=50, schedule="squaredcos_cap_v2", pretrained=str(tmp_path / "model")).eval()
     assert torch.equal(again.noise(u, 30), prior.noise(u, 30))
+    weights = tmp_path / "model" / "diffusion_pytorch_model.safetensors"
+    stored = safetensors.torch.load_file(weights)
+    safetensors.torch.save_file({k: v.to(torch.int8) for k, v in stored.items()}, weights, {"format": "pt"})
+    with pytest.raises(InputError, match="holds int8, float32 is needed"):
+        Diffusion((16, 16), pretrained=str(tmp_path / "model"))
+    safetensors.torch.save_file(stored, weights, {"format": "pt"})
     with pytest.raises(InputError, match="1 channels; channels=2"):
         Diffusion((16, 16), channels=2, pretrained=str(tmp_path / "model"))
     with pytest.raises(InputError, match=r"no config\.json"):

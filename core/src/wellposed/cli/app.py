@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 from typer.main import get_command, get_group
 
 from .. import __version__
+from .output import say
 
 START, LOOK, WORK, EXTEND = "Reconstruct", "Look around", "Measure and train", "Extend"
 
@@ -54,7 +55,7 @@ app = typer.Typer(
 
 def _print_version(asked: bool) -> None:
     if asked:
-        typer.echo(f"wellposed {__version__}")
+        say(f"wellposed {__version__}")
         raise typer.Exit
 
 

@@ -13,7 +13,10 @@ import traceback
 import warnings
 from collections.abc import Iterator, Sequence
 
-from ..errors import WellposedError
+from ..errors import WellposedError, memory_wanted
+from ..plain_text import on_one_line
+from .output import say
+from .terminal import guarded_streams
 
 BAD_INPUT, FAILED, INTERRUPTED, TERMINATED = 2, 1, 130, 143
 
@@ -24,7 +27,7 @@ def run(arguments: Sequence[str]) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
-    with warnings.catch_warnings(), _polite_kill():
+    with guarded_streams(), warnings.catch_warnings(), _polite_kill():
         if not debug:
             _quieten()
         try:
@@ -62,8 +65,9 @@ def explain(error: BaseException) -> tuple[str, int]:
     if isinstance(error, BrokenPipeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the last flush complains
         return "", FAILED
-    if _is_memory(error):
-        return f"the memory does not suffice: {_reason(error)}. Take smaller images or batches", FAILED
+    wanted = memory_wanted(error)
+    if wanted is not None:
+        return f"the memory does not suffice{wanted}. Take smaller images or batches", FAILED
     if isinstance(error, OSError):
         return _of_system(error), FAILED
     return (
@@ -79,23 +83,14 @@ def _of_system(error: OSError) -> str:
     return f"{(error.strerror or _reason(error)).lower()}{place}"
 
 
-def _is_memory(error: BaseException) -> bool:
-    """Python's and torch's ways to say that memory ran out (torch is not imported to find out)."""
-    text = str(error)
-    return (
-        isinstance(error, MemoryError)
-        or type(error).__name__ == "OutOfMemoryError"
-        or (isinstance(error, RuntimeError) and ("not enough memory" in text or "can't allocate memory" in text))
-    )
-
-
 def _reason(error: BaseException) -> str:
     text = " ".join(str(error).split()) or "no message"
     return text if len(text) <= 300 else f"{text[:297]}…"
 
 
 def _say(text: str) -> None:
-    sys.stderr.write(f"wellposed: {text}\n")
+    with contextlib.suppress(OSError):  # nobody is left to be told
+        say(f"wellposed: {on_one_line(text)}", err=True)
 
 
 def _quieten() -> None:

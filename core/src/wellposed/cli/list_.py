@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .options import Json
-from .output import note, print_json
+from .output import Styled, note, print_json, say
 
 if TYPE_CHECKING:
     from ..registry import Entry
@@ -27,7 +27,7 @@ def list_components(kind: Kind = None, load: Load = False, as_json: Json = False
     if as_json:
         print_json(objects)
     elif markdown:
-        typer.echo(markdown_table(objects))
+        say(markdown_table(objects))
     else:
         _print(objects)
     for broken in found.broken:
@@ -88,13 +88,13 @@ def _print(objects: list[dict[str, Any]]) -> None:
         rows = [row for row in objects if row["kind"] == kind]
         providers = ", ".join(dict.fromkeys(row["distribution"] for row in rows))
         shown = _cropped(f"  {providers}", width - len(kind))
-        typer.echo(typer.style(kind.upper(), bold=True) + typer.style(shown, dim=True))
+        say(Styled(kind.upper(), bold=True), Styled(shown, dim=True))
         for row in rows:
             name = f"  {row['name']}".ljust(indent)
             text = "cannot be used, see below" if row["error"] else _sentence(row["summary"])
             colour = typer.colors.RED if row["error"] else None
-            typer.echo(typer.style(name, typer.colors.CYAN) + typer.style(_cropped(text, width - len(name)), colour))
-        typer.echo()
+            say(Styled(name, typer.colors.CYAN), Styled(_cropped(text, width - len(name)), colour))
+        say()
     broken: dict[str, list[str]] = {}
     for row in objects:
         if row["error"]:

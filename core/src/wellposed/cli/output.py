@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import typer
+
+from ..plain_text import visible
+from .terminal import unguarded
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -15,9 +20,10 @@ if TYPE_CHECKING:
 
 def console(stderr: bool = False) -> Console:
     """A console that colours on terminals only, and nothing by guessing."""
-    from rich.console import Console
+    from .visible_console import VisibleConsole
 
-    return Console(stderr=stderr, highlight=False, emoji=False)
+    stream = unguarded(sys.stderr if stderr else sys.stdout)
+    return VisibleConsole(file=stream, stderr=stderr, highlight=False, emoji=False)
 
 
 def table(*headings: str, right: tuple[str, ...] = ()) -> Table:
@@ -35,12 +41,34 @@ def table(*headings: str, right: tuple[str, ...] = ()) -> Table:
 def print_json(value: Any) -> None:
     from ..runs.json_text import json_text
 
-    typer.echo(json_text(value))
+    say(json_text(value))
 
 
 def note(text: str) -> None:
     """A sentence on stderr."""
-    typer.echo(text, err=True)
+    say(text, err=True)
+
+
+@dataclass(frozen=True)
+class Styled:
+    """A piece of a line with its looks, which terminals alone show."""
+
+    text: str
+    colour: str | None = None
+    bold: bool | None = None
+    dim: bool | None = None
+
+
+def say(*parts: str | Styled, err: bool = False) -> None:
+    """A line on standard output or standard error, its control characters spelt out."""
+    line = "".join(_shown(part) for part in parts)
+    typer.echo(line, file=unguarded(sys.stderr if err else sys.stdout))
+
+
+def _shown(part: str | Styled) -> str:
+    if isinstance(part, str):
+        return visible(part)
+    return typer.style(visible(part.text), part.colour, bold=part.bold, dim=part.dim)
 
 
 def print_results(results: Results) -> None:

@@ -8,7 +8,7 @@ from shutil import get_terminal_size
 import typer
 
 from .options import Json
-from .output import print_json
+from .output import Styled, print_json, say
 
 
 def recipes(as_json: Json = False) -> None:
@@ -22,13 +22,13 @@ def recipes(as_json: Json = False) -> None:
         )
         return
     if not found:
-        typer.echo("No installed plugin ships a recipe.")
+        say("No installed plugin ships a recipe.")
         return
     indent = max(len(r.name) for r in found) + 2
     width = max(get_terminal_size().columns - indent, 30)
     for recipe in found:
         first, *rest = textwrap.wrap(recipe.summary, width) or [""]
-        typer.echo(typer.style(recipe.name.ljust(indent), typer.colors.CYAN) + first)
+        say(Styled(recipe.name.ljust(indent), typer.colors.CYAN), first)
         for line in rest:
-            typer.echo(" " * indent + line)
-    typer.echo(f"\nRun one with: wellposed run {found[0].name}")
+            say(" " * indent + line)
+    say(f"\nRun one with: wellposed run {found[0].name}")

@@ -188,8 +188,19 @@ def _save(path: Path, images: list[Tensor], recipe: Recipe) -> None:
         values = image_values(image)
         window = recipe.display.window or shared_window(None, [values])
         place = path if len(images) == 1 else path.with_stem(f"{path.stem}-{i}")
-        place.write_bytes(Picture(values, window, recipe.display.colormap).png())
+        _write_picture(place, Picture(values, window, recipe.display.colormap).png())
         note(f"{place}: black is {window[0]:.4g}, white {window[1]:.4g}")
+
+
+def _write_picture(path: Path, content: bytes) -> None:
+    from ..errors import InputError
+    from ..files.atomic import write_bytes
+    from ..files.guard import reason
+
+    try:
+        write_bytes(path, content)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {reason(error)}") from error
 
 
 def _check_save(path: Path, recipe: Recipe) -> None:

@@ -133,18 +133,32 @@ def _join() -> bool:
 def _check_same(folder: Path, recipe: Recipe) -> None:
     """Unfinished work goes on only with the settings it was begun with."""
     from ..errors import InputError
+    from ..files.atomic import write_text
 
     begun: dict[str, Any] = json.loads(json.dumps(recipe.document()))
     record = folder / "begun.json"
-    if not record.exists():
-        record.write_text(json.dumps(begun), encoding="utf-8")
+    earlier = _recorded(record)
+    if earlier is None:
+        write_text(record, json.dumps(begun))
         return
-    other = _difference(json.loads(record.read_text(encoding="utf-8")), begun)
+    other = _difference(earlier, begun)
     if other is not None:
         raise InputError(
             f"{shortest(folder)} holds unfinished work with another {other}; choose another --out or remove it"
         )
     note("going on with unfinished work")
+
+
+def _recorded(record: Path) -> dict[str, Any] | None:
+    """The settings of an earlier attempt; none where they were never written whole.
+
+    Checkpoints know the settings of their training themselves, so that nothing is lost with this record.
+    """
+    try:
+        found = json.loads(record.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _difference(one: Any, two: Any, place: str = "") -> str | None:

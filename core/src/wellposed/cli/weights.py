@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from .options import Json
-from .output import print_json
+from .output import Styled, print_json, say
 
 
 def weights(as_json: Json = False) -> None:
@@ -21,16 +21,16 @@ def weights(as_json: Json = False) -> None:
         print_json(found)
         return
     if not found:
-        typer.echo("No installed plugin ships weights.")
+        say("No installed plugin ships weights.")
         return
     width = max(get_terminal_size().columns, 40)
     for row in found:
-        head = typer.style(row["name"], typer.colors.CYAN)
-        typer.echo(head + typer.style(f"  {row['distribution']}"[: width - len(row["name"])], dim=True))
+        provider = f"  {row['distribution']}"[: width - len(row["name"])]
+        say(Styled(row["name"], typer.colors.CYAN), Styled(provider, dim=True))
         for key in sorted(row["provenance"], key=_place):
             value = row["provenance"][key]
-            typer.echo(textwrap.fill(f"{key}: {value}", width, initial_indent="  ", subsequent_indent="    "))
-    typer.echo(f"\nUse them in a recipe, with the settings they were trained with: weights: {found[0]['name']}")
+            say(textwrap.fill(f"{key}: {value}", width, initial_indent="  ", subsequent_indent="    "))
+    say(f"\nUse them in a recipe, with the settings they were trained with: weights: {found[0]['name']}")
 
 
 def _place(key: str) -> tuple[int, str]:

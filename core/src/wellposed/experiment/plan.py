@@ -205,6 +205,7 @@ class Experiment:
 
     def _move(self, tensor: Tensor) -> Tensor:
         dtype = self.dtype.to_complex() if tensor.is_complex() else self.dtype
+        _check_scale(tensor, self.recipe.precision, torch.finfo(self.dtype).max ** 0.5)
         return tensor.to(device=self.device, dtype=dtype)
 
     def _synchronize(self) -> None:
@@ -216,7 +217,7 @@ def check_device(name: str) -> torch.device:
     """A torch device by name; raises `InputError` where it is unknown or absent."""
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
+        torch.zeros(1, device=device).item()  # `meta` and its like hold no numbers
     except (RuntimeError, AssertionError) as error:
         available = "cpu, cuda" if torch.cuda.is_available() else "cpu"
         reason = str(error).splitlines()[0]
@@ -232,6 +233,17 @@ def _warm_up(sample: Sample) -> None:
         operator(_start(sample, operator))
         if isinstance(operator, LinearOperator):
             operator.adjoint(_given(sample)[None])
+
+
+def _check_scale(tensor: Tensor, precision: str, most: float) -> None:
+    """Refuse numbers whose squares overflow: no norm, residual or objective of them could be computed."""
+    magnitude = tensor.abs()
+    largest = float(torch.where(magnitude.isfinite(), magnitude, 0).max()) if tensor.numel() else 0.0
+    if largest > most:
+        raise InputError(
+            f"the data holds numbers up to {largest:.3g}, whose squares {precision} precision does not hold; mend or "
+            f"rescale them{', or set precision to double' if precision == 'single' else ''}"
+        )
 
 
 def _start(sample: Sample, operator: Operator) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,20 @@ import numpy as np
 from ..errors import InputError
 from .formats import library
 from .guard import choose, reading
+from .limits import check_size, check_unpacked, inflated, limit_of, may_exceed
 
+_DEFLATED = "1.2.840.10008.1.2.1.99"  # Deflated Explicit VR Little Endian
+_BLOCK = 1 << 20
 _MAGIC = b"DICM"  # after 128 bytes of preamble
 
 
-def read(path: Path, key: str | None) -> np.ndarray:
+def read(path: Path, key: str | None, limit: int) -> np.ndarray:
     """One slice `(H, W)` (or `(frames, H, W)`), float32: stored · slope + intercept."""
-    pydicom = library("pydicom", "pydicom", path)
-    return rescaled(pydicom.dcmread(path))
+    dataset = _dataset(path, limit)
+    samples = int(getattr(dataset, "SamplesPerPixel", 1) or 1)
+    shape = (int(getattr(dataset, "NumberOfFrames", 1) or 1), int(dataset.Rows), int(dataset.Columns), samples)
+    check_size(path, shape, np.dtype(np.float32).itemsize, limit)
+    return rescaled(dataset)
 
 
 def describe(path: Path) -> list[tuple]:
@@ -28,14 +35,14 @@ def describe(path: Path) -> list[tuple]:
     return [("", shape if frames == 1 else (frames, *shape), "float32")]
 
 
-def read_folder(path: Path, key: str | None) -> np.ndarray:
+def read_folder(path: Path, key: str | None, limit: int) -> np.ndarray:
     """The slices of one series as a volume `(slices, H, W)`, ordered along the normal of the slices."""
     series = series_of(path)
     files = series[choose(path, key, series, "DICOM series")]
     slices = []
     for file in files:
         with reading(file, "DICOM"):
-            slices.append(read(file, None))
+            slices.append(read(file, None, max(limit, limit_of(file))))
     if len({s.shape for s in slices}) > 1:
         raise InputError(f"the slices in {path} have different sizes: {sorted({s.shape for s in slices})}")
     return np.stack(slices)
@@ -72,7 +79,19 @@ def dicom_files(paths: Iterable[Path]) -> list[Path]:
 
 def read_header(path: Path) -> Any:
     """All tags but the pixels."""
-    return library("pydicom", "pydicom", path).dcmread(path, stop_before_pixels=True)
+    return _dataset(path, limit_of(path), stop_before_pixels=True)
+
+
+def _dataset(path: Path, limit: int, **options: bool) -> Any:
+    """The tags as pydicom reads them; a deflated file, which it unpacks whole, is looked through first."""
+    pydicom = library("pydicom", "pydicom", path)
+    if may_exceed(path.stat().st_size, limit):
+        with path.open("rb") as stream:
+            pydicom.filereader.read_preamble(stream, False)
+            about = pydicom.filereader._read_file_meta_info(stream)  # its public name does not say where it ended
+            if getattr(about, "TransferSyntaxUID", "") == _DEFLATED:
+                check_unpacked(path, inflated(iter(lambda: stream.read(_BLOCK), b""), -zlib.MAX_WBITS), limit)
+    return pydicom.dcmread(path, **options)
 
 
 def rescaled(dataset: Any) -> np.ndarray:

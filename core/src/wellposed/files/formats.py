@@ -15,7 +15,8 @@ from ..errors import InputError
 class Format:
     """One format. Functions are named as `module:function` inside this package and imported at first use.
 
-    `read(path, key) -> array`, `describe(path) -> [ArrayInfo]`, `write(stream, array, key)`.
+    `read(path, key, limit) -> array` of at most `limit` bytes, `describe(path) -> [ArrayInfo]`,
+    `write(stream, array, key)`.
     """
 
     name: str

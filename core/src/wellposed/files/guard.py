@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,8 @@ def existing(path: Path) -> Format:
         if path.is_dir():
             return DICOM_FOLDER
         if not path.exists():
+            if path.is_symlink():
+                raise InputError(f"{path} is a link to {path.readlink()}, which does not exist")
             raise InputError(f"there is no file {path}{_nearby(path)}")
         form = format_of(path)
         if form is None:
@@ -40,10 +43,16 @@ def reading(path: Path, name: str) -> Iterator[None]:
         raise
     except PermissionError as error:
         raise InputError(f"{path} cannot be opened: {reason(error)}") from error
+    except OSError as error:
+        if error.errno == errno.ENOMEM:  # of a file mapped into memory
+            raise MemoryError(f"{path} takes more memory than there is") from error
+        raise _unreadable(path, name, error) from error
     except Exception as error:
-        raise InputError(
-            f"{path} cannot be read as {name}; it is damaged or of another format ({reason(error)})"
-        ) from error
+        raise _unreadable(path, name, error) from error
+
+
+def _unreadable(path: Path, name: str, error: Exception) -> InputError:
+    return InputError(f"{path} cannot be read as {name}; it is damaged or of another format ({reason(error)})")
 
 
 def choose(path: Path, key: str | None, keys: Iterable[str], what: str = "arrays") -> str:
@@ -79,5 +88,5 @@ def reason(error: BaseException) -> str:
 def _nearby(path: Path) -> str:
     if not path.parent.is_dir():
         return f": there is no folder {path.parent}"
-    near = difflib.get_close_matches(path.name, [p.name for p in path.parent.iterdir()], n=1, cutoff=0.6)
+    near = difflib.get_close_matches(path.name, [p.name for p in path.parent.iterdir() if p.exists()], n=1, cutoff=0.6)
     return f"; {near[0]} lies beside it" if near else ""

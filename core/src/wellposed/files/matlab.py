@@ -12,6 +12,7 @@ import numpy as np
 from ..errors import InputError
 from .formats import library
 from .guard import choose, existing, missing, reading
+from .limits import limit_of, may_exceed
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
@@ -32,15 +33,21 @@ class Node(Protocol):
     def text(self) -> str: ...
 
 
-def read(path: Path, key: str | None) -> np.ndarray:
-    with _opened(path, key) as root:
+def read(path: Path, key: str | None, limit: int) -> np.ndarray:
+    with _opened(path, key, limit) as root:
         if key is None:
             key = choose(path, None, (k for k, node in _leaves(root) if node.info()[1] != "text"))
         return _find(root, key, path).array()
 
 
 def describe(path: Path) -> list[tuple]:
-    with _opened(path, None) as root:
+    if not is_hdf5(path) and may_exceed(path.stat().st_size, limit_of(path)):
+        from .matlab_v5 import described
+
+        rows = described(path)
+        if rows is not None:
+            return rows
+    with _opened(path, None, limit_of(path)) as root:
         return [(key, *node.info()) for key, node in _leaves(root) if node.info()[1] != "text"]
 
 
@@ -48,7 +55,7 @@ def read_text(path: str | Path, key: str) -> str:
     """The characters stored under a dotted key; raises `InputError` as `read_array` does."""
     path = Path(path)
     form = existing(path)
-    with reading(path, form.name), _opened(path, key) as root:
+    with reading(path, form.name), _opened(path, key, limit_of(path)) as root:
         return _find(root, key, path).text()
 
 
@@ -57,15 +64,15 @@ def write(stream: IO[bytes], array: np.ndarray, key: str) -> None:
     scipy_io.savemat(stream, {key: array}, do_compression=True)
 
 
-def _opened(path: Path, key: str | None) -> AbstractContextManager[Node]:
+def _opened(path: Path, key: str | None, limit: int) -> AbstractContextManager[Node]:
     """The file's root; of the old versions only the variable that the key begins with is read."""
     if is_hdf5(path):
         from .matlab_v73 import opened
 
-        return opened(path)
+        return opened(path, limit)
     from .matlab_v5 import opened as opened_old
 
-    return opened_old(path, None if key is None else key.partition(".")[0])
+    return opened_old(path, None if key is None else key.partition(".")[0], limit)
 
 
 def is_hdf5(path: Path) -> bool:

@@ -8,9 +8,10 @@ import numpy as np
 
 from ..errors import InputError
 from .guard import existing, reading
+from .limits import limit_of
 
 
-def read_array(path: str | Path, key: str | None = None) -> np.ndarray:
+def read_array(path: str | Path, key: str | None = None, expected: tuple[int, ...] | None = None) -> np.ndarray:
     """The array of a file, or the one named `key` where the file holds several.
 
     - `.npy`: memory-mapped, read-only. `.npz`: by `key`.
@@ -23,6 +24,8 @@ def read_array(path: str | Path, key: str | None = None) -> np.ndarray:
     - `.dcm`: `(H, W)`, slope and intercept applied (Hounsfield units for CT). A folder of slices is a
       volume `(slices, H, W)` ordered along its axis; `key` is the series UID where there are several.
 
+    Packed files are compared by their headers before they are unpacked: an array of more than four times the file
+    and 500 MB is refused unless it has the shape that the caller says to expect.
     Numbers come in native byte order; text, Python objects and empty arrays are refused.
     Raises `InputError`: no such file, empty, unreadable or damaged, extension or key unknown, several
     arrays and no key.
@@ -32,7 +35,7 @@ def read_array(path: str | Path, key: str | None = None) -> np.ndarray:
     if key is not None and not form.has_keys:
         raise InputError(f"{path}: a {form.name} file holds one array and no keys; leave out key={key!r}")
     with reading(path, form.name):
-        array = form.load("read")(path, key)
+        array = form.load("read")(path, key, limit_of(path, expected))
     return _numbers(array, path, key)
 
 

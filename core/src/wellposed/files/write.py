@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import uuid
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import InputError
+from .atomic import atomic
 from .formats import WRITABLE, format_of
 from .guard import reason
 
@@ -29,17 +28,9 @@ def write_array(path: str | Path, array: np.ndarray, key: str = "data") -> None:
     if not path.parent.is_dir():
         raise InputError(f"{path} cannot be written: there is no folder {path.parent}")
     write = form.load("write")
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
     try:
-        try:
-            with temporary.open("w+b") as stream:
-                write(stream, array, key)
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        with atomic(path) as stream:
+            write(stream, array, key)
     except OSError as error:
         raise InputError(f"{path} cannot be written: {reason(error)}") from error
     except InputError as error:

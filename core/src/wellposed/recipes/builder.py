@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..errors import InputError, PluginError, RecipeError, WellposedError
+from ..errors import InputError, PluginError, RecipeError, WellposedError, memory_wanted
 from ..interface import Component
 from ..registry import KINDS, registry
 from ..stopping import Stop
@@ -175,6 +175,9 @@ def _guarded(make: Any, cls: type, where: str) -> Any:
     except WellposedError as error:
         raise RecipeError(str(error), where) from error
     except Exception as error:
+        wanted = memory_wanted(error)
+        if wanted is not None:
+            raise RecipeError(f"the memory does not suffice for {cls.__name__}{wanted}; take less", where) from error
         reason = " ".join(str(error).split()) or "no message"
         raise RecipeError(f"{cls.__name__} cannot be built: {type(error).__name__}: {reason}", where) from error
 

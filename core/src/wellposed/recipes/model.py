@@ -8,6 +8,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic_core import PydanticCustomError
 
 from ..errors import RecipeError
+from ..plain_text import has_control
+
+#: Bytes of a solver's label, which becomes part of file names.
+LONGEST_LABEL = 100
+#: More are no machine's, and the libraries that are told to start them end the process.
+MOST_THREADS = 4096
 
 Node = str | dict[str, Any] | list[Any]
 
@@ -73,13 +79,29 @@ class Recipe(_Strict):
     solvers: dict[str, Node] = Field(min_length=1)
     metrics: list[Node] = Field(default_factory=lambda: ["psnr", "ssim"])
     samples: Annotated[int, Field(ge=1)] | Literal["all"] = 1
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=1 << 63)
     device: str = "cpu"
     precision: Literal["single", "double"] = "single"
-    threads: int | None = Field(default=None, ge=1)
+    threads: int | None = Field(default=None, ge=1, le=MOST_THREADS)
     monitors: list[str] = Field(default_factory=list)
     display: Display = Field(default_factory=Display)
     training: Training | None = None
+
+    @field_validator("solvers")
+    @classmethod
+    def _labelled(cls, value: dict[str, Node]) -> dict[str, Node]:
+        """Labels become names of files and stand on the terminal."""
+        for label in value:
+            size = len(label.encode("utf-8", "replace"))
+            if has_control(label) or size > LONGEST_LABEL:
+                given = f"{label[:40]!r}{'…' if len(label) > 40 else ''}"
+                reason = f"has {size} bytes" if size > LONGEST_LABEL else "has control characters"
+                raise PydanticCustomError(
+                    "label",
+                    "a label is one line of at most {most} bytes; {given} {reason}",
+                    {"most": LONGEST_LABEL, "given": given, "reason": reason},
+                )
+        return value
 
     def document(self) -> dict[str, Any]:
         """The resolved recipe as plain data: what a run directory keeps."""

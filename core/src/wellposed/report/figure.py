@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..files.atomic import atomic
 from .picture import Picture, image_values, region_within, shared_window, telling_region
 from .table import number
 
@@ -40,7 +41,8 @@ def save_overview(path: Path, results: Results, sample: SampleResult, display: D
         _draw(axis, title, Picture(values, window, display.colormap), box)
     for axis in list(figure.axes)[len(images) :]:
         axis.set_axis_off()
-    figure.savefig(path, dpi=_DPI, bbox_inches="tight", pad_inches=0.05)
+    with atomic(path) as stream:
+        figure.savefig(stream, format="png", dpi=_DPI, bbox_inches="tight", pad_inches=0.05)
 
 
 def _draw(axis: Any, title: str, picture: Picture, box: tuple[int, int, int, int]) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from markupsafe import escape
 
+from ..files.lines import json_lines
 from .chart import Curve, colours_of, line_chart
 
 #: What a training logs to steer it; the curves are of what it is after.
@@ -35,10 +35,7 @@ def _chart(quantity: str, curves: dict[str, Curve]) -> str:
 
 def _curves(log: Path) -> dict[str, Curve]:
     found: dict[str, list[tuple[float, float]]] = {}
-    if not log.exists():
-        return {}
-    for line in log.read_text(encoding="utf-8").splitlines():
-        values = json.loads(line)
+    for values in json_lines(log):
         for name, value in values.items():
             if name not in _STEERING and isinstance(value, int | float):
                 found.setdefault(name, []).append((float(values["step"]), float(value)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import yaml
 
+from ..files.atomic import atomic, write_bytes
 from ..hooks import hooks
 from ..report import Page, render
 from ..report.figure import save_overview
@@ -22,6 +24,9 @@ from .json_text import json_text
 if TYPE_CHECKING:
     from ..experiment import Experiment, Results, SampleResult
     from ..recipes import Display
+
+#: Bytes that a label takes in a file name: two labels and an extension stay below the 255 of file systems.
+_LONGEST_NAME = 100
 
 Sections = Sequence[tuple[str, str]]
 
@@ -116,15 +121,20 @@ def file_names(labels: Iterable[str]) -> dict[str, str]:
 
 
 def file_name(text: str) -> str:
-    """A label as part of a file name."""
-    return re.sub(r"[^\w.+-]+", "-", text).strip("-.") or "unnamed"
+    """A label as part of a file name; of a long one the beginning, with a checksum of the whole."""
+    plain = re.sub(r"[^\w.+-]+", "-", text).strip("-.") or "unnamed"
+    if len(plain.encode()) <= _LONGEST_NAME:
+        return plain
+    checksum = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:8]
+    return f"{plain.encode()[: _LONGEST_NAME - 9].decode(errors='ignore')}-{checksum}"
 
 
 def _write_arrays(run: RunDirectory, sample: SampleResult) -> None:
     names = file_names(sample.reconstructions)
     for label, image in sample.reconstructions.items():
         path = run.path("reconstructions", f"{file_name(sample.name)}.{names[label]}.npy")
-        np.save(path, image.numpy(), allow_pickle=False)
+        with atomic(path) as stream:
+            np.save(stream, image.numpy(), allow_pickle=False)
 
 
 def _write_pictures(run: RunDirectory, sample: SampleResult, display: Display) -> None:
@@ -135,7 +145,7 @@ def _write_pictures(run: RunDirectory, sample: SampleResult, display: Display) -
     names = file_names(values)
     for label, image in values.items():
         path = run.path("figures", f"{file_name(sample.name)}.{names[label]}.png")
-        path.write_bytes(Picture(image, window, display.colormap).png())
+        write_bytes(path, Picture(image, window, display.colormap).png())
 
 
 def _write_parameters(run: RunDirectory, experiment: Experiment) -> None:

@@ -20,6 +20,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from ..errors import InputError
+from ..files.atomic import clear_parts, write_text
 from .json_text import write_json
 
 
@@ -72,7 +73,7 @@ class RunDirectory:
         return path
 
     def write_text(self, name: str, text: str) -> None:
-        self.path(name).write_text(text, encoding="utf-8")
+        write_text(self.path(name), text)
 
     def write_json(self, name: str, value: Any) -> None:
         write_json(self.path(name), value)
@@ -141,6 +142,7 @@ class ResumableRunDirectory(RunDirectory):
             ) from None
         folder = unfinished(self.target)
         folder.mkdir(exist_ok=True)
+        clear_parts(folder)
         return folder
 
     def _abandon(self) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..files.atomic import write_text
+
 
 def json_text(value: Any, indent: int | None = 2) -> str:
     """`value` as JSON; tuples become lists, paths texts, NaN and infinity `null` (JSON has neither)."""
@@ -15,7 +17,7 @@ def json_text(value: Any, indent: int | None = 2) -> str:
 
 
 def write_json(path: Path, value: Any) -> None:
-    path.write_text(json_text(value) + "\n", encoding="utf-8")
+    write_text(path, json_text(value) + "\n")
 
 
 def _plain(value: Any) -> Any:

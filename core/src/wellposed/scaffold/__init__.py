@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from .. import __version__
 from ..errors import InputError
+from ..files.atomic import write_text
 from ..registry import KINDS, Kind, Registry
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def new_plugin(name: str, kind: str, folder: str | Path = ".") -> Path:
     try:
         for path, text in _contents(names, what).items():
             (staging / path).parent.mkdir(parents=True, exist_ok=True)
-            (staging / path).write_text(text, encoding="utf-8")
+            write_text(staging / path, text)
         staging.chmod(0o755)
         staging.rename(target)
     except BaseException:

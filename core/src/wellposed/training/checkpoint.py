@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ..errors import InputError
+from ..files.atomic import clear_parts, write_bytes
+from ..weights import check_numbers
 
 NAME = "checkpoint.safetensors"
 _WEIGHTS, _STATE = "weights.", "optimizer."
@@ -56,8 +57,9 @@ class Checkpoint:
         """Load weights and optimiser state; raises `InputError` where they are of another target."""
         weights = {n.removeprefix(_WEIGHTS): t for n, t in self.tensors.items() if n.startswith(_WEIGHTS)}
         try:
+            check_numbers(target, weights)
             target.load_state_dict(weights)
-        except RuntimeError as error:
+        except (InputError, RuntimeError) as error:
             reason = " ".join(str(error).split())
             raise InputError(f"the checkpoint is of another target than {type(target).__name__}: {reason}") from None
         state: dict[int, dict[str, Tensor]] = {}
@@ -80,24 +82,14 @@ class Checkpoint:
         # One entry: safetensors writes several in an order that changes from process to process.
         metadata = {"checkpoint": json.dumps(about)}
         path = folder / NAME
-        temporary = folder / f".{NAME}.{os.getpid()}"
-        try:
-            with temporary.open("wb") as file:
-                file.write(save(dict(self.tensors), metadata=metadata))
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        write_bytes(path, save(dict(self.tensors), metadata=metadata))
         return path
 
     @classmethod
     def read(cls, folder: Path) -> Checkpoint | None:
         """The checkpoint in `folder`, `None` where there is none; raises `InputError` where it is damaged."""
         path = folder / NAME
-        for left_over in folder.glob(f".{NAME}.*"):  # of a process that was killed while it wrote
-            left_over.unlink(missing_ok=True)
+        clear_parts(folder)
         if not path.exists():
             return None
         try:

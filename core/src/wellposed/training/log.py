@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Mapping
 from pathlib import Path
+
+from ..files.atomic import write_text
+from ..files.lines import append_line
 
 NAME = "metrics.jsonl"
 
@@ -19,17 +21,14 @@ class MetricsLog:
 
     def begin(self, step: int) -> None:
         """Go on after step `step`: what a killed process logged beyond its last checkpoint is taken out."""
-        lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
+        lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines() if self.path.exists() else []
         kept = [line for line in lines if _step_of(line) <= step]
-        temporary = self.path.with_name(f".{NAME}")
-        temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
-        os.replace(temporary, self.path)
+        write_text(self.path, "".join(f"{line}\n" for line in kept))
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Add a line; a value that is not finite becomes `null` (JSON has no infinity)."""
         finite = {name: value if math.isfinite(value) else None for name, value in values.items()}
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step, **finite}) + "\n")
+        append_line(self.path, {"step": step, **finite})
 
 
 def _step_of(line: str) -> float:

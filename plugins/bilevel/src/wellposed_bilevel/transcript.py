@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -11,9 +10,12 @@ from typing import Any
 
 import numpy as np
 import safetensors.torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 from wellposed import InputError
+from wellposed.files.atomic import clear_parts, write_bytes
+from wellposed.files.lines import append_line, json_lines
 
 from .evaluation import Evaluation
 from .lower_level import Demand
@@ -41,10 +43,7 @@ class Transcript:
 
     def append(self, evaluation: Evaluation, x: Tensor, extra: Mapping[str, Any], theta: Mapping[str, float]) -> None:
         """Keep an evaluation and its images; `extra` is what the trainer needs to go on (a gradient)."""
-        file = self._file(evaluation.index)
-        partial = file.with_suffix(".partial")
-        partial.write_bytes(safetensors.torch.save({"x": x.contiguous().cpu()}))
-        partial.replace(file)
+        write_bytes(self._file(evaluation.index), safetensors.torch.save({"x": x.contiguous().cpu()}))
         entry = document(evaluation, theta) | dict(extra)
         self._write(entry)
         self.recorded.append(entry)
@@ -54,7 +53,10 @@ class Transcript:
         file = self._file(index)
         if not file.exists():
             raise InputError(f"{file} is gone, which this training goes on from; restore it, or choose another folder")
-        return safetensors.torch.load(file.read_bytes())["x"]
+        try:
+            return safetensors.torch.load(file.read_bytes())["x"]
+        except (SafetensorError, KeyError) as error:
+            raise InputError(f"{file} is damaged ({error}); restore it, or choose another folder") from None
 
     def forget(self, index: int) -> None:
         """The images of an evaluation will not be asked for again."""
@@ -64,6 +66,7 @@ class Transcript:
         return self._solutions / f"{index:06d}.safetensors"
 
     def _read(self, head: Mapping[str, Any]) -> list[dict[str, Any]]:
+        clear_parts(self.folder)
         lines = _whole_lines(self._path)
         if not lines:
             self._path.unlink(missing_ok=True)
@@ -81,10 +84,7 @@ class Transcript:
         return lines[1:]
 
     def _write(self, entry: Mapping[str, Any]) -> None:
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(entry) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        append_line(self._path, entry, durable=True)
 
 
 def document(evaluation: Evaluation, theta: Mapping[str, float]) -> dict[str, Any]:
@@ -124,17 +124,10 @@ def read_transcript(folder: Path) -> list[dict[str, Any]]:
 
 
 def _whole_lines(path: Path) -> list[dict[str, Any]]:
-    """All lines but one that a kill cut short, which is removed from the file."""
-    if not path.exists():
-        return []
-    content = path.read_bytes()
-    whole = content[: content.rfind(b"\n") + 1]
-    if len(whole) < len(content):
-        with path.open("r+b") as file:
-            file.truncate(len(whole))
+    """All lines but one that a kill cut short, which the next line written takes the place of."""
     try:
-        return [json.loads(line) for line in whole.splitlines()]
-    except ValueError:
+        return json_lines(path)
+    except InputError:
         raise InputError(f"{path} is damaged; remove the folder to begin anew, or choose another one") from None
 
 

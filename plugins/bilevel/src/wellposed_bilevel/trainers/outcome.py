@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 
+from wellposed.files.atomic import write_text
 from wellposed.trainer import Fitted
 
 from ..evaluation import Evaluation
@@ -36,6 +37,6 @@ def finish(problem: UpperLevel, evaluator: Evaluator, best: Evaluation, ending: 
             evaluator.count,
         )
     path = evaluator.transcript.folder / "parameters.json"
-    path.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(found, indent=2) + "\n")
     metrics = {"objective": best.value, "error": best.error, "work": float(evaluator.work), **found["values"]}
     return Fitted(problem.solver, evaluator.count, metrics, dict(found["values"]))

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from wellposed.errors import InputError
 from wellposed.seeding import seeded
+from wellposed.weights import load_weights
 
 from .checkpoint_schedule import PREDICTIONS, CheckpointSchedule, read_schedule, unet_folder
 from .diffusion_prior import DiffusionPrior
@@ -170,6 +171,9 @@ def _read(diffusers: Any, folder: str, channels: int) -> nn.Module:
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{folder} holds no UNet2DModel that can be read: {reason}") from None
+    file = Path(folder) / "diffusion_pytorch_model.safetensors"
+    if file.is_file():  # read again, for diffusers casts whatever numbers it finds
+        load_weights(network, str(file))
     if network.config.in_channels != channels:
         raise InputError(
             f"the model in {folder} is of {network.config.in_channels} channels; channels={channels} was given"

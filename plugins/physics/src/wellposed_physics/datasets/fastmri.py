@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import torch
 from torch import Tensor
@@ -16,6 +16,8 @@ from torch import Tensor
 from wellposed.dataset import Dataset, Sample
 from wellposed.errors import InputError
 from wellposed.files.guard import existing, reading
+from wellposed.files.hdf5 import opened_hdf5
+from wellposed.files.limits import check_size, limit_of
 from wellposed.pattern import Pattern
 
 from ..mri.fourier import Fourier
@@ -117,21 +119,32 @@ def _read(file: Path, number: int) -> tuple[Tensor, Tensor | None, bool]:
     with _opened(file) as volume, reading(file, "fastMRI"):
         kspace = np.asarray(volume["kspace"][number], dtype=np.complex64)
         name = next((n for n in _REFERENCES if n in volume), None)
-        reference = None if name is None else torch.from_numpy(np.asarray(volume[name][number], np.float32))
+        reference = None if name is None else torch.from_numpy(_reference(volume[name], number))
         undersampled = "mask" in volume
     kspace = torch.from_numpy(kspace if kspace.ndim == 3 else kspace[None])
     return kspace, None if reference is None else reference[None], undersampled
 
 
-def _opened(file: Path) -> Any:
+@contextmanager
+def _opened(file: Path) -> Iterator[Any]:
     existing(file)
-    with reading(file, "HDF5"):
-        volume: Any = h5py.File(file, "r")
-    if "kspace" not in volume or volume["kspace"].ndim not in (3, 4):
-        keys = ", ".join(volume)
-        volume.close()
-        raise InputError(f"{file} has no dataset kspace (slices, coils, H, W) or (slices, H, W); it has {keys}")
-    return volume
+    with reading(file, "HDF5"), opened_hdf5(file) as volume:
+        kspace = volume.get("kspace")
+        if getattr(kspace, "ndim", 0) not in (3, 4):
+            keys = ", ".join(volume)
+            raise InputError(f"{file} has no dataset kspace (slices, coils, H, W) or (slices, H, W); it has {keys}")
+        check_size(file, kspace.shape[1:], kspace.dtype.itemsize, limit_of(file), "one slice of kspace")
+        yield volume
+
+
+def _reference(images: Any, number: int) -> np.ndarray:
+    """Slice `number` of the reference `(slices, H, W)`."""
+    if images.ndim != 3 or not 0 <= number < len(images):
+        raise InputError(
+            f"{images.file.filename}, {images.name}, has the shape {images.shape}; (slices, H, W) with the slices of "
+            f"kspace is needed"
+        )
+    return np.asarray(images[number], np.float32)
 
 
 def _truth(kspace: Tensor, reference: Tensor | None, undersampled: bool) -> Tensor | None:
