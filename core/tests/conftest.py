@@ -129,7 +129,8 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[CommandLin
         (tmp_path / folder).mkdir()
     site = tmp_path / "site"
     monkeypatch.chdir(tmp_path / "work")
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(site), str(TOY)]))
+    given = os.environ.get("PYTHONPATH")  # where the package under test may come from
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(site), str(TOY), *([given] if given else [])]))
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.syspath_prepend(str(site))
     monkeypatch.syspath_prepend(str(TOY))

@@ -27,8 +27,9 @@ class RunProgress:
     `observer` is `None` where there is nobody to tell, so that the driver calls nothing.
     """
 
-    def __init__(self, experiment: Experiment, hooks: HookManager) -> None:
+    def __init__(self, experiment: Experiment, hooks: HookManager, samples: int | None = None) -> None:
         self._experiment, self._hooks = experiment, hooks
+        self._samples = experiment.count if samples is None else samples
         self._told = hooks.implements("on_iteration")
         self._bars = progress_bars()
         self._whole: Any = None
@@ -36,8 +37,7 @@ class RunProgress:
         self._current, self._next_update = ("", ""), 0.0
 
     def __enter__(self) -> RunProgress:
-        samples = self._experiment.count
-        total = samples * len(self._experiment.solvers)
+        total = self._samples * len(self._experiment.solvers)
         if total > 1:
             self._whole = self._bars.add_task("reconstructions", total=total, unit="images/s")
         self._bars.start()
