@@ -235,7 +235,7 @@ def test_interrupted_training_goes_on_to_the_same_numbers(toy: Any) -> None:
     settings = ["train", "toy/learned", "training.trainer={use: toy-trainer, fail_at: 8}", "--out", "parts"]
     broken = toy(*settings)
     assert broken.code == 130
-    assert "checkpoints are in .parts.unfinished/trainer, the same command goes on" in broken.errors
+    assert "the checkpoint of step 7 is in .parts.unfinished/trainer; the same command goes on" in broken.errors
     assert "interrupted" in broken.errors
     assert not Path("parts").exists()
     other = toy("train", "toy/learned", "--out", "parts")

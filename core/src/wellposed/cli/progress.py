@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from ..hooks import HookManager, HookObserver, TrainingObserver
-from .output import console
+from .output import console, note
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -86,6 +86,8 @@ class TrainingProgress(TrainingObserver):
         self._hooks = HookObserver(hooks)
         self._bars = progress_bars()
         self._task: Any = None
+        #: The step of the latest checkpoint, where there is one.
+        self.kept: int | None = None
 
     @property
     def visible(self) -> bool:
@@ -101,6 +103,13 @@ class TrainingProgress(TrainingObserver):
     ) -> None:
         self._bars.stop()
 
+    def resumed(self, step: int, steps: int) -> None:
+        self.kept = step
+        note(f"going on at step {step} of {steps}")
+
+    def interrupted(self) -> None:
+        note("interrupted: a checkpoint is written when the present step is done; once more ends at once")
+
     def step(self, step: int, steps: int, metrics: Mapping[str, float]) -> None:
         self._hooks.step(step, steps, metrics)
         if self._bars.disable:
@@ -114,6 +123,7 @@ class TrainingProgress(TrainingObserver):
         self._hooks.epoch(epoch, metrics)
 
     def checkpoint(self, path: Path, step: int) -> None:
+        self.kept = step
         self._hooks.checkpoint(path, step)
 
 

@@ -67,12 +67,13 @@ def _train(recipe: Recipe, name: str, folder: Path, overwrite: bool, as_json: bo
     from ..report.training import training_section
     from ..runs import FollowedRunDirectory, ResumableRunDirectory
     from ..runs.contents import write_run
+    from ..runs.processes import place_among
     from ..weights import save_weights
     from .execute import prepared, run_experiment, show
     from .progress import TrainingProgress
 
     assert recipe.training is not None
-    leads = _join()
+    leads = place_among()[0] == 0
     with ResumableRunDirectory(folder, overwrite) if leads else FollowedRunDirectory(folder) as run:
         state = run.folder / "trainer"
         if leads:
@@ -102,7 +103,10 @@ def _fit(trainer: Trainer, target: Any, data: Dataset, folder: Path, observer: T
     try:
         return trainer.fit(target, data, folder, observer)
     except (KeyboardInterrupt, SystemExit):
-        note(f"the training was broken off; its checkpoints are in {shortest(folder)}, the same command goes on")
+        if observer.kept is None:
+            note("the training was broken off before its first checkpoint; the same command begins anew")
+        else:
+            note(f"the checkpoint of step {observer.kept} is in {shortest(folder)}; the same command goes on from it")
         raise
 
 
@@ -118,33 +122,29 @@ def _take_over(experiment: Experiment, target: Any, arguments: dict[str, float])
         note(f"learned: {training.target}.{path} = {value:.6g}")
 
 
-def _join() -> bool:
-    """Take this process's place in a training of several, as `accelerate launch` starts them; whether it leads.
-
-    The device `cuda` then is the GPU of this process.
-    """
-    import torch
-
-    if torch.cuda.is_available() and "LOCAL_RANK" in os.environ:
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    return os.environ.get("RANK", "0") == "0"
-
-
 def _check_same(folder: Path, recipe: Recipe) -> None:
     """Unfinished work goes on only with the settings it was begun with."""
     from ..errors import InputError
 
     begun: dict[str, Any] = json.loads(json.dumps(recipe.document()))
     record = folder / "begun.json"
-    if not record.exists():
-        record.write_text(json.dumps(begun), encoding="utf-8")
+    try:
+        known = json.loads(record.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):  # nothing there, or cut off by a kill; checkpoints know their settings
+        _write_whole(record, json.dumps(begun))
         return
-    other = _difference(json.loads(record.read_text(encoding="utf-8")), begun)
+    other = _difference(known, begun)
     if other is not None:
         raise InputError(
             f"{shortest(folder)} holds unfinished work with another {other}; choose another --out or remove it"
         )
     note("going on with unfinished work")
+
+
+def _write_whole(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
 
 
 def _difference(one: Any, two: Any, place: str = "") -> str | None:

@@ -83,6 +83,9 @@ class ImageFolder(Dataset):
     def __len__(self) -> int:
         return self._ends[-1] * self.repeats
 
+    def origin(self, index: int) -> int:
+        return self.check_index(index) % self._ends[-1]
+
     def __getitem__(self, index: int) -> Sample:
         index = self.check_index(index)
         number = index % self._ends[-1]
