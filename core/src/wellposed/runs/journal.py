@@ -77,7 +77,7 @@ class Journal(Outcomes):
                 about = json.loads((file.metadata() or {})["outcome"])
                 image = file.get_tensor("image") if "image" in file.keys() else None  # noqa: SIM118 - not a dict
             return Done(_row(about["row"]), image), about["digest"]
-        except (SafetensorError, OSError, ValueError, KeyError):
+        except (SafetensorError, OSError, RuntimeError, ValueError, KeyError):
             return None
 
 
