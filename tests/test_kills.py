@@ -108,9 +108,9 @@ def content(run: Path) -> Any:
 def finished(place: Path, out: str) -> tuple[int, int]:
     """How many reconstructions, and steps of a training, an unfinished run holds."""
     checkpoint, step = place / f".{out}.unfinished/trainer/checkpoint.safetensors", 0
-    with contextlib.suppress(OSError, RuntimeError):  # there is none, or the run was completed meanwhile
-        with safe_open(str(checkpoint), framework="pt") as file:
-            step = json.loads(file.metadata()["checkpoint"])["step"]
+    gone = contextlib.suppress(OSError, RuntimeError)  # there is none, or the run was completed meanwhile
+    with gone, safe_open(str(checkpoint), framework="pt") as file:
+        step = json.loads(file.metadata()["checkpoint"])["step"]
     return len(list((place / f".{out}.samples").glob("*.safetensors"))), step
 
 

@@ -133,7 +133,10 @@ class Experiment:
         return first
 
     def gathered(self, outcomes: Outcomes, images: int | None = None, failure: Exception | None = None) -> Results:
-        """The results of all samples, once all were worked on; raises `failure`, or the first one, where none succeeded."""
+        """The results of all samples, once all were worked on.
+
+        Raises `failure`, or the first that is known, where nothing succeeded.
+        """
         results = Results([], [], self._better(), self._pools())
         for index in range(self.count):
             unread = outcomes.find(index, READING)

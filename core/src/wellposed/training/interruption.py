@@ -38,7 +38,7 @@ class Interruption:
         self._restore()
 
     def act(self, number: int | None = None) -> None:
-        """Let the signal do what it would have done at its time: as a rule, raise `KeyboardInterrupt` or `SystemExit`."""
+        """Let the signal do what it would have done: as a rule, raise `KeyboardInterrupt` or `SystemExit`."""
         self._restore()
         signal.raise_signal(number or self.number or signal.SIGINT)
 

@@ -29,7 +29,7 @@ def split(data: Dataset, kept_out: int) -> tuple[Sequence[int], Sequence[int]]:
     training = [index for index in range(count) if origins[index] not in held]
     if not training:
         raise InputError(
-            f"the dataset holds {count} samples of {len(sizes)} images, and {kept_out} samples are kept for validation; "
-            f"no image is left to train on. Take more images, or fewer samples for validation"
+            f"the dataset holds {count} samples of {len(sizes)} images, and {kept_out} samples are kept for "
+            f"validation; no image is left to train on. Take more images, or fewer samples for validation"
         )
     return training, [index for index in range(count) if origins[index] in held][-kept_out:]
