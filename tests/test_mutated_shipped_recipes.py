@@ -1,4 +1,4 @@
-"""Every shipped recipe, changed at random beside the files that it names: a result or a sentence, soon, never a traceback.
+"""Shipped recipes, changed at random beside the files that they name, end soon: a result or a sentence, no traceback.
 
 `WELLPOSED_MUTATIONS=5000 pytest -m slow tests/test_mutated_shipped_recipes.py` takes so many (default 1000).
 """

@@ -84,9 +84,10 @@ def _train(recipe: Recipe, name: str, folder: Path, overwrite: bool, as_json: bo
         trainer = build("trainers", recipe.training.trainer, "training.trainer")
         data = training_data(experiment)
         with TrainingProgress(hooks()) as observer:
+            if not leads:
+                trainer.fit(target, data, state, observer)
+                return
             fitted = _fit(trainer, target, data, state, observer)
-        if not leads:
-            return
         _take_over(experiment, target, fitted.arguments)
         if recipe.training.target not in experiment.solvers:  # `weights:` loads into the part that was trained
             save_weights(target, run.path("target.safetensors"), {"target": recipe.training.target})

@@ -86,7 +86,8 @@ class Session(Generic[L]):
         training = self.target.training
         learned = [p.requires_grad for p in self.target.parameters()]
         try:
-            with Interruption(self.observer.interrupted, self.accelerator.num_processes > 1) as interruption:
+            told = self.observer.interrupted if self.accelerator.is_main_process else _say_nothing
+            with Interruption(told, self.accelerator.num_processes > 1) as interruption:
                 self._steps(interruption)
         finally:
             self.target.train(training)
@@ -284,6 +285,10 @@ class Session(Generic[L]):
                 f"the training diverged by step {done}: loss or weights are no longer finite. Take a smaller "
                 f"learning rate or set clip; the last checkpoint is kept in {self.folder}"
             )
+
+
+def _say_nothing() -> None:
+    """In the other processes."""
 
 
 class _Task(nn.Module, Generic[L]):
