@@ -144,7 +144,7 @@ def test_bad_folders_and_files_are_told(tmp_path: Path) -> None:
     dataset = ImageFolder(str(tmp_path))
     with pytest.raises(InputError, match=r"a\.npy holds numbers that are not finite"):
         dataset[0]
-    for options in ({"crop": "random"}, {"patch": 4}, {"repeats": 0}, {"divide_by": 0.0}):
+    for options in ({"crop": "random"}, {"patch": 4}, {"repeats": 0}, {"divide_by": 0.0}, {"size": 0}):
         with pytest.raises(InputError):
             ImageFolder(str(tmp_path), **options)  # type: ignore[arg-type]
 
