@@ -236,11 +236,13 @@ def serve() -> None:
     import wellposed.training.session  # noqa: F401 - its import is not counted as a command's time
 
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # libraries print, too
     run_command("list")
-    print(flush=True)
+    print(file=answers, flush=True)
     for line in sys.stdin:
         done = run_command(*json.loads(line))
-        print(json.dumps([done.code, done.errors]), flush=True)
+        print(json.dumps([done.code, done.errors]), file=answers, flush=True)
 
 
 if __name__ == "__main__":
