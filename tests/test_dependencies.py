@@ -33,7 +33,11 @@ DISTRIBUTION = {
 }
 #: Declared without an import of its own, and why; imported without a declaration, and why.
 NOT_IMPORTED = {
-    "wellposed-physics": {"pydicom": "the core reads LIDC's files by it", "nibabel": "the core reads volumes by it"},
+    "wellposed-physics": {
+        "h5py": "the core reads fastMRI's and HDF5 files by it",
+        "pydicom": "the core reads LIDC's files by it",
+        "nibabel": "the core reads volumes by it",
+    },
     "wellposed-equivariant": {"scipy": "escnn imports it"},
 }
 NOT_DECLARED = {"wellposed-equivariant": {"escnn": "installed with --no-deps, as its README says"}}

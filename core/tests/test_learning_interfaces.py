@@ -11,7 +11,7 @@ from torch import Tensor
 from wellposed import Problem, ShapeError, Space, Stop
 from wellposed.dataset import Dataset, Simulated
 from wellposed.experiment import Results, Row
-from wellposed.gradient import Unrolled
+from wellposed.gradient import Gradient, Unrolled
 from wellposed.metric import Metric
 from wellposed.operator import LinearOperator
 from wellposed.solution import Verdict
@@ -63,6 +63,13 @@ def test_a_solver_prepares_the_one_that_it_starts_from_and_keeps_it_when_unrolle
     solver.prepare(Bumps(count=3))
     assert start.seen == [3]
     assert solver.unrolled(2).start is start
+
+
+@pytest.mark.parametrize("gradient", [None, Unrolled(), Unrolled(checkpoint=True)])
+def test_a_checkpointed_solver_stays_so_when_unrolled(gradient: Gradient | None) -> None:
+    found = Iterative(GradientStep(), QuadraticFidelity(), gradient=gradient).unrolled(2).gradient
+    assert isinstance(found, Unrolled)
+    assert found.checkpoint == getattr(gradient, "checkpoint", False)
 
 
 class Energy(Metric):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from wellposed.hooks import TrainingObserver
 from wellposed.testing.doubles import Bumps
 from wellposed.training import Checkpoint, Course, Pace
 from wellposed.training.checkpoint import NAME
+from wellposed.training.interruption import Interruption
 
 session_module = pytest.importorskip("wellposed.training.session", reason="accelerate is not installed")
 START = 3.0
@@ -154,21 +156,139 @@ def test_the_larger_learning_rate_is_logged_and_what_does_not_learn_is_left(tmp_
     assert course.target["w"].requires_grad
 
 
-@pytest.mark.parametrize("where", ["loss", "one weight"])
-def test_divergence_is_told_and_the_last_checkpoint_stays(tmp_path: Path, where: str) -> None:
+def test_divergence_is_told_and_the_last_checkpoint_stays(tmp_path: Path) -> None:
     class Breaking(Line):
         def loss(self, loaded: Tensor, step: int) -> dict[str, Tensor]:
-            if step == 3 and where == "one weight":
+            if step == 3:
                 with torch.no_grad():
                     self.target["v"][1] = math.inf
-                return {"loss": self.target["w"].abs()}
-            return {"loss": self.target["w"].abs() * (math.nan if step == 3 and where == "loss" else 1.0)}
+            return {"loss": self.target["w"].abs()}
 
     with pytest.raises(SolveFailed, match=r"training diverged by step 4: .*smaller learning rate or set clip"):
         run(Breaking(), tmp_path, checkpoint_every=2, log_every=1)
     found = Checkpoint.read(tmp_path)
     assert found is not None
     assert found.step == 2
+
+
+class Broken(Line):
+    """Its loss is not a number at the steps `at`, counted from 0."""
+
+    def __init__(self, at: Sequence[int]) -> None:
+        super().__init__(rate=0.1)
+        self.at = at
+
+    def loss(self, loaded: Tensor, step: int) -> dict[str, Tensor]:
+        return {"loss": self.target["w"].square() * (math.nan if step in self.at else 1.0)}
+
+
+def test_a_step_without_a_finite_gradient_is_left_out_and_counted(tmp_path: Path) -> None:
+    broken, whole = Broken([1, 3]), Broken([])
+    running = run(broken, tmp_path / "broken", steps=6, log_every=1)
+    run(whole, tmp_path / "whole", steps=4)
+    assert float(broken.target["w"].detach()) == float(whole.target["w"].detach())
+    assert running.latest["skipped"] == 2
+    lines = logged(tmp_path / "broken")
+    assert [line.get("skipped") for line in lines] == [None, 1, 1, 2, 2, 2]
+    assert [line["loss"] is None for line in lines] == [False, True, False, True, False, False]
+
+
+def test_many_in_a_row_end_the_training_with_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(SolveFailed, match=r"diverged by step 23: the gradients of 20 steps in a row were not finite\."):
+        run(Broken(range(3, 60)), tmp_path / "many", steps=60, checkpoint_every=2)
+    found = Checkpoint.read(tmp_path / "many")
+    assert found is not None
+    assert all(bool(torch.isfinite(value).all()) for value in found.tensors.values())
+    with pytest.raises(SolveFailed, match=r"diverged by step 4: the gradients of 4 steps in a row"):
+        run(Broken(range(9)), tmp_path / "all", steps=4)
+
+
+class Cuts(Dataset):
+    """Seven images, of each as many samples as `repeats`: sample i is of image i mod 7."""
+
+    def __init__(self, repeats: int) -> None:
+        self.repeats = repeats
+
+    def __len__(self) -> int:
+        return 7 * self.repeats
+
+    def origin(self, index: int) -> int:
+        return index % 7
+
+    def __getitem__(self, index: int) -> Any:
+        return Bumps(count=7)[index % 7]
+
+
+@pytest.mark.parametrize(("repeats", "kept", "images"), [(1, 2, {5, 6}), (4, 4, {6}), (4, 5, {5, 6})])
+def test_no_image_is_learned_from_and_measured(tmp_path: Path, repeats: int, kept: int, images: set[int]) -> None:
+    course, pace = Line(), Pace(steps=40, batch=2, validation=kept, validate_every=40)
+    with session_module.Session(pace, course, Cuts(repeats), tmp_path) as running:
+        running.run()
+    learned = {i for batch in course.loaded if len(batch) == 2 for i in batch}
+    measured = [i for batch in course.loaded if len(batch) == 1 for i in batch]
+    assert {i % 7 for i in measured} == images
+    assert {i % 7 for i in learned} == set(range(7)) - images
+    assert len(measured) == kept
+    with pytest.raises(InputError, match=r"28 samples of 7 images, and 25 samples .* no image is left"):
+        session_module.Session(Pace(1, validation=25), course, Cuts(4), tmp_path)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_leaves_a_checkpoint_of_the_step_it_came_in(tmp_path: Path, number: signal.Signals) -> None:
+    class Interrupted(Line):
+        def loss(self, loaded: Tensor, step: int) -> dict[str, Tensor]:
+            if step == 3:
+                signal.raise_signal(number)
+            return super().loss(loaded, step)
+
+    class Told(Notes):
+        calls = 0
+
+        def interrupted(self) -> None:
+            self.calls += 1
+
+    def stop(*_: Any) -> None:
+        raise Stop
+
+    before, told = signal.signal(number, stop), Told()
+    try:
+        with pytest.raises(Stop):
+            run(Interrupted(rate=0.1), tmp_path / "broken", told)
+        assert signal.getsignal(number) is stop
+    finally:
+        signal.signal(number, before)
+    assert (told.calls, told.checkpoints) == (1, [(NAME, 4)])
+    resumed = Resumed()
+    run(Line(rate=0.1), tmp_path / "broken", resumed)
+    assert resumed.at == (4, 6)
+    run(Line(rate=0.1), tmp_path / "whole")
+    for name in (NAME, "metrics.jsonl"):
+        assert (tmp_path / "broken" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_the_second_interruption_acts_at_once() -> None:
+    seen: list[str] = []
+    with Interruption(lambda: seen.append("told")) as held:
+        signal.raise_signal(signal.SIGINT)
+        assert (held.number, seen) == (signal.SIGINT, ["told"])
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert seen == ["told"]
+    with Interruption(lambda: None, several=True) as held:  # a launcher repeats what its terminal has sent
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+    assert held.number == signal.SIGINT
+
+
+class Stop(BaseException):
+    """What the signal did before the training."""
+
+
+class Resumed(Notes):
+    at: tuple[int, int] | None = None
+
+    def resumed(self, step: int, steps: int) -> None:
+        self.at = (step, steps)
 
 
 def test_a_reused_batch_is_loaded_once(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import itertools
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,8 +15,12 @@ from torch import Tensor, nn
 from wellposed.dataset import Dataset
 from wellposed.errors import InputError
 from wellposed.hooks import TrainingObserver
-from wellposed.testing.doubles import Bumps
-from wellposed.training import Checkpoint, Course, MetricsLog, Order, Pace, Part
+from wellposed.metric import Metric
+from wellposed.solver import DirectSolver, Iterative
+from wellposed.stopping import RelativeChange
+from wellposed.stopping import Stop as StopRule
+from wellposed.testing.doubles import Bumps, DenseOperator, GradientStep, QuadraticFidelity
+from wellposed.training import Batch, Checkpoint, Course, MetricsLog, Order, Pace, Part, losses, metric_sums
 from wellposed.training.checkpoint import NAME
 
 
@@ -41,9 +46,45 @@ def test_the_log_forgets_what_came_after_the_checkpoint(tmp_path: Path) -> None:
     assert lines == [{"step": 1, "loss": 1.0, "ratio": None}, {"step": 2, "loss": 0.5, "ratio": None}]
 
 
+class Squared(Metric):
+    """The mean squared modulus of the error."""
+
+    better = "lower"
+
+    def __call__(self, x: Tensor, truth: Tensor) -> Tensor:
+        assert x.dtype == truth.dtype
+        return (x - truth).abs().square().flatten(1).mean(1)
+
+
+def test_an_imaginary_part_is_an_error_and_is_not_cut_off() -> None:
+    class Imaginary(DirectSolver):
+        def forward(self, y: Tensor, operator: Any) -> Tensor:
+            return torch.complex(y, torch.ones_like(y))
+
+    y = torch.zeros(2, 1, 4, 4)
+    operator = DenseOperator.from_tensor(torch.eye(16), (1, 4, 4)).to(torch.float32)
+    batch = Batch(y, y, operator)
+    assert losses(Imaginary(), Squared(), [batch]) == {"loss": torch.tensor(1.0)}
+    assert metric_sums(Imaginary(), [Squared()], [batch]).tolist() == [2.0]
+
+
+def test_how_the_forward_solves_ended_is_logged(tmp_path: Path) -> None:
+    """One of the two samples converges at the start, the other one not within three iterations."""
+    operator = DenseOperator.from_tensor(torch.diag(torch.linspace(0.3, 1.0, 16)), (1, 4, 4)).to(torch.float32)
+    y = torch.stack([torch.zeros(1, 4, 4), torch.ones(1, 4, 4)]).view(2, *operator.range.shape)
+    solver = Iterative(GradientStep(), QuadraticFidelity(), stop=StopRule(3, [RelativeChange(1e-3)]))
+    batches = [Batch(torch.zeros(1, 1, 4, 4), y[i : i + 1], operator) for i in (0, 1)]
+    found = {name: float(value) for name, value in losses(solver, Squared(), batches).items()}
+    assert found.keys() == {"loss", "iterations", "converged", "relative_change"}
+    assert (found["iterations"], found["converged"]) == (2.0, 0.5)
+    assert found["relative_change"] > 1e-3
+    plain = Iterative(GradientStep(), QuadraticFidelity(), stop=StopRule(3))
+    assert losses(plain, Squared(), batches).keys() == {"loss"}
+
+
 def test_a_part_holds_the_first_samples() -> None:
     data = Bumps(count=5)
-    part = Part(data, 3)
+    part = Part(data, range(3))
     assert len(part) == 3
     assert part[-1].name == data[2].name
     with pytest.raises(IndexError):

@@ -45,6 +45,13 @@ class Dataset(Component):
         """
         return {}
 
+    def origin(self, index: int) -> int:
+        """The number of the image that sample `index` is made of; several samples may be cuts or turns of one.
+
+        What a training is measured on shares no image with what it learns from.
+        """
+        return self.check_index(index)
+
     def check_index(self, index: int) -> int:
         """`index` in `0 … len−1` (negative ones count from the end); raises `IndexError` outside."""
         length = len(self)
@@ -84,6 +91,9 @@ class Simulated(Dataset):
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def origin(self, index: int) -> int:
+        return self.images.origin(index)
 
     def __getitem__(self, index: int) -> Sample:
         index = self.check_index(index)

@@ -61,6 +61,11 @@ class Solver(ComponentModule):
         self.check_precision(y)
         return self(y, operator), None
 
+    def attempt(self, y: Tensor, operator: Operator) -> Solution:
+        """`with_penalty` with what is known of its solve: trainers write verdicts and iterations into their log."""
+        x, penalty = self.with_penalty(y, operator)
+        return Solution(x, (Verdict.COMPLETED,) * len(x), (0,) * len(x), penalty=penalty)
+
     def prepare(self, data: Dataset) -> None:
         """Fit to training data what has a closed form; nothing here.
 
@@ -177,8 +182,11 @@ class Iterative(Solver):
         return self.solve(self.pose(y, operator)).x
 
     def with_penalty(self, y: Tensor, operator: Operator) -> tuple[Tensor, Tensor | None]:
-        solution = self.solve(self.pose(y, operator))
+        solution = self.attempt(y, operator)
         return solution.x, solution.penalty
+
+    def attempt(self, y: Tensor, operator: Operator) -> Solution:
+        return self.solve(self.pose(y, operator))
 
     def prepare(self, data: Dataset) -> None:
         if self.start is not None:
@@ -190,7 +198,8 @@ class Iterative(Solver):
         return start.pose(problem.measurement, problem.operator)
 
     def unrolled(self, iterations: int) -> Iterative:
-        """This solver with a fixed number of steps, differentiated through each of them."""
+        """This solver with a fixed number of steps, differentiated through each of them, checkpointed as it was."""
+        gradient = Unrolled(isinstance(self.gradient, Unrolled) and self.gradient.checkpoint)
         return Iterative(
-            self.iteration, self.fidelity, self.regularizer, Stop(iterations), self.acceleration, Unrolled(), self.start
+            self.iteration, self.fidelity, self.regularizer, Stop(iterations), self.acceleration, gradient, self.start
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,7 @@ def identity_network(phases: int, step: float, threshold: float) -> ISTANetPlus:
     solver.iteration.step_sizes.data.fill_(step)
     for phase in solver.iteration.phases:
         assert isinstance(phase, ResidualPhase)
-        phase.threshold.data.fill_(threshold)
+        phase.log_threshold.data.fill_(math.log(threshold))
         make_identity(phase, 1e6)
     return solver
 
@@ -57,6 +58,25 @@ def test_it_has_the_published_number_of_parameters() -> None:
     assert sum(p.numel() for p in ISTANetPlus().parameters()) == 336_978
     assert sum(p.numel() for p in ISTANetPlus(phases=1).parameters()) == 37_442
     assert not any(name.endswith("bias") for name, _ in ISTANetPlus(phases=1).named_parameters())
+
+
+def test_a_threshold_stays_positive_and_learns_wherever_it_is() -> None:
+    """Pushed down by a large learning rate, and then up again: a negative one would have no derivative."""
+    phase = ResidualPhase(1, 4).double()
+    make_identity(phase, 1e6)
+    r = torch.randn(1, 1, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    lowest = phase.threshold.item()
+    for aim in (1.1, 0.2):  # more of the image than without a threshold, then less of it
+        optimizer = torch.optim.Adam([phase.log_threshold], lr=1.0)
+        for _ in range(8):
+            optimizer.zero_grad()
+            (phase(r)[0] - aim * r).square().sum().backward()
+            assert phase.log_threshold.grad is not None
+            assert float(phase.log_threshold.grad) != 0
+            optimizer.step()
+            lowest = min(lowest, phase.threshold.item())
+    assert 0 < lowest < 1e-4
+    assert phase.threshold.item() > 10 * lowest
 
 
 def test_with_the_identity_for_a_transform_it_is_ista(blocks: LinearOperator, images: Tensor) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import io
+import logging
 import os
 import signal
 import sys
@@ -28,7 +29,10 @@ def run(arguments: Sequence[str]) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     with guarded_streams(), warnings.catch_warnings(), _polite_kill():
-        if not debug:
+        if debug:
+            logging.basicConfig()
+            logging.getLogger("wellposed").setLevel(logging.DEBUG)
+        else:
             _quieten()
         try:
             return _dispatch([a for a in arguments if a != "--debug"])

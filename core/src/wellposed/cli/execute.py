@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from .boundary import BAD_INPUT, FAILED
-from .output import console, print_json, print_results
+from .output import console, note, print_json, print_results
 
 if TYPE_CHECKING:
     from ..experiment import Experiment, Results
+    from ..experiment.outcome import Outcomes
     from ..recipes import Recipe
+    from ..runs.processes import Processes
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,12 @@ class Place:
         from ..runs import default_folder
 
         return self.out or default_folder(name)
+
+    def journal(self, name: str, target: Path, mark: str) -> Path:
+        """Where finished reconstructions wait for the rest: beside the run, for the same command the same place."""
+        from ..runs.contents import file_name
+
+        return target.parent / f".{target.name if self.out else f'{file_name(name)}-{mark[:8]}'}.samples"
 
 
 def recipe_name(source: str) -> str:
@@ -49,30 +58,84 @@ def prepared(recipe: Recipe) -> Experiment:
     return prepare(recipe)
 
 
-def execute(recipe: Recipe, name: str, place: Place, as_json: bool, images: int | None = None) -> Results:
+def execute(recipe: Recipe, name: str, place: Place, as_json: bool, images: int | None = None) -> Results | None:
     """Run a recipe, write its run directory with so many samples' images (default: all), print its results.
 
-    Exits with 1 where no solver gave a finite image, with 2 where a sample was left out.
+    Processes that were started together share the samples; the first one writes and prints, the others return `None`.
+    What is finished outlasts an interruption: the same command goes on with it. Exits with 1 where no solver gave a
+    finite image, with 2 where a sample was left out or a solver failed.
     """
     from ..hooks import hooks
-    from ..runs import RunDirectory
-    from ..runs.contents import write_run
+    from ..runs.processes import Processes
 
-    with RunDirectory(place.folder(name), place.overwrite) as run:
-        experiment = prepared(recipe)
-        results = run_experiment(experiment, images)
-        write_run(run, experiment, results, recipe.summary or name)
-    hooks().call("on_run_finished", folder=run.target, results=results)
-    show(results, run.target, as_json)
+    with Processes() as processes:
+        if not processes.leads:
+            follow(recipe, images, processes)
+            return None
+        folder, results = lead(recipe, name, place, images, processes)
+    hooks().call("on_run_finished", folder=folder, results=results)
+    show(results, folder, as_json)
     return results
 
 
-def run_experiment(experiment: Experiment, images: int | None = None) -> Results:
+def lead(recipe: Recipe, name: str, place: Place, images: int | None, processes: Processes) -> tuple[Path, Results]:
+    """Do this process's share, gather the others', and write the run."""
+    from ..runs import RunDirectory
+    from ..runs.contents import write_run
+    from ..runs.journal import RunJournal
+    from ..runs.mark import mark_of
+
+    with RunDirectory(place.folder(name), place.overwrite) as run:
+        experiment = prepared(recipe)
+        mark = mark_of(recipe, images)
+        kept = RunJournal(place.journal(name, run.target, mark), mark, run.path("journal") / "samples")
+        try:
+            with kept:
+                if kept.resumed:
+                    note(f"going on with unfinished work: {kept.resumed} reconstructions are done")
+                processes.told(str(kept.journal.folder))
+                results = run_experiment(experiment, images, kept.journal, processes)
+                shutil.rmtree(run.path("journal"), ignore_errors=True)
+                write_run(run, experiment, results, recipe.summary or name)
+        except (KeyboardInterrupt, SystemExit):
+            if kept.kept:
+                note(
+                    f"{kept.kept} finished reconstructions are kept in {shortest(kept.journal.folder)}; the same "
+                    f"command goes on with them"
+                )
+            raise
+    kept.close()
+    return run.target, results
+
+
+def follow(recipe: Recipe, images: int | None, processes: Processes) -> None:
+    """Do this process's share for the one that leads."""
+    from ..runs.journal import Journal
+
+    journal = Journal(Path(processes.told()))
+    experiment = prepared(recipe)
+    experiment.work(journal, processes.share(experiment.count), images=images)
+    processes.wait()
+
+
+def run_experiment(
+    experiment: Experiment,
+    images: int | None = None,
+    outcomes: Outcomes | None = None,
+    processes: Processes | None = None,
+) -> Results:
+    """Reconstruct this process's share of the samples, showing progress, and gather all of them."""
+    from ..experiment.outcome import Outcomes
     from ..hooks import hooks
     from .progress import RunProgress
 
-    with RunProgress(experiment, hooks()) as progress:
-        return experiment.run(progress.observer, progress.finished, images)
+    outcomes = Outcomes() if outcomes is None else outcomes
+    share = range(experiment.count) if processes is None else processes.share(experiment.count)
+    with RunProgress(experiment, hooks(), len(share)) as progress:
+        failure = experiment.work(outcomes, share, progress.observer, progress.finished, images)
+        if processes is not None:
+            processes.wait()
+    return experiment.gathered(outcomes, images, failure)
 
 
 def show(results: Results, folder: Path, as_json: bool) -> None:
@@ -85,7 +148,7 @@ def show(results: Results, folder: Path, as_json: bool) -> None:
         console().print(f"report: {shortest(folder / 'report.html')}", markup=False, soft_wrap=True)
     if not any(_usable(row) for row in results.rows):
         raise typer.Exit(FAILED)
-    if results.left_out:
+    if results.left_out or results.failures:
         raise typer.Exit(BAD_INPUT)
 
 

@@ -75,7 +75,7 @@ def print_results(results: Results) -> None:
     """The table of an experiment, the best of each metric in bold, and a sentence for each bad verdict and failure."""
     from rich.text import Text
 
-    from ..report.table import bad_verdicts, best_solvers, mean_and_spread, number, quantity
+    from ..report.table import bad_verdicts, best_solvers, failures, mean_and_spread, number, quantity
 
     summary, best = results.summary(), best_solvers(results)
     metrics = [m for m in results.metrics if any(m in entry for entry in summary)]
@@ -89,8 +89,12 @@ def print_results(results: Results) -> None:
             cells.append(Text(mean_and_spread(metric, entry), style=style))
         costs = [number(cost, float(entry[cost])) for cost in ("seconds", "iterations")]
         made.add_row(Text(entry["solver"]), *cells, *costs, entry["verdict"].replace("_", " "))
+    for solver in results.failed_solvers:
+        made.add_row(Text(solver), *["–"] * (len(headings) + 2), "failed")
     console().print(made)
     for bad in bad_verdicts(results):
         note(f"{bad.solver}: {bad.verdict} ({bad.samples}). {bad.advice}")
     for each in results.left_out:
         note(f"{each.sample} is left out: {each.reason}")
+    for failed in failures(results):
+        note(f"{failed.solver}: failed ({failed.samples}). {failed.advice}")

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from ..hooks import HookManager, HookObserver, TrainingObserver
-from .output import console
+from .output import console, note
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -27,8 +27,9 @@ class RunProgress:
     `observer` is `None` where there is nobody to tell, so that the driver calls nothing.
     """
 
-    def __init__(self, experiment: Experiment, hooks: HookManager) -> None:
+    def __init__(self, experiment: Experiment, hooks: HookManager, samples: int | None = None) -> None:
         self._experiment, self._hooks = experiment, hooks
+        self._samples = experiment.count if samples is None else samples
         self._told = hooks.implements("on_iteration")
         self._bars = progress_bars()
         self._whole: Any = None
@@ -36,8 +37,7 @@ class RunProgress:
         self._current, self._next_update = ("", ""), 0.0
 
     def __enter__(self) -> RunProgress:
-        samples = self._experiment.count
-        total = samples * len(self._experiment.solvers)
+        total = self._samples * len(self._experiment.solvers)
         if total > 1:
             self._whole = self._bars.add_task("reconstructions", total=total, unit="images/s")
         self._bars.start()
@@ -86,6 +86,8 @@ class TrainingProgress(TrainingObserver):
         self._hooks = HookObserver(hooks)
         self._bars = progress_bars()
         self._task: Any = None
+        #: The step of the latest checkpoint, where there is one.
+        self.kept: int | None = None
 
     @property
     def visible(self) -> bool:
@@ -101,6 +103,13 @@ class TrainingProgress(TrainingObserver):
     ) -> None:
         self._bars.stop()
 
+    def resumed(self, step: int, steps: int) -> None:
+        self.kept = step
+        note(f"going on at step {step} of {steps}")
+
+    def interrupted(self) -> None:
+        note("interrupted: a checkpoint is written when the present step is done; once more ends at once")
+
     def step(self, step: int, steps: int, metrics: Mapping[str, float]) -> None:
         self._hooks.step(step, steps, metrics)
         if self._bars.disable:
@@ -114,6 +123,7 @@ class TrainingProgress(TrainingObserver):
         self._hooks.epoch(epoch, metrics)
 
     def checkpoint(self, path: Path, step: int) -> None:
+        self.kept = step
         self._hooks.checkpoint(path, step)
 
 

@@ -63,7 +63,7 @@ def reconstruct(
     if save is not None:
         _check_save(save, recipe)
     results = execute(recipe, f"reconstruct-{measurement.stem}", Place(out, overwrite), as_json)
-    if save is not None:
+    if save is not None and results is not None:  # the first of several processes saves
         _save(save, [next(iter(sample.reconstructions.values())) for sample in results.samples], recipe)
 
 

@@ -31,19 +31,25 @@ def stability(
 
     Errors of the measurement, of several sizes; they are compared with random ones.
     """
+    from ..errors import WellposedError
     from ..recipes import load_recipe
     from ..report.stability import stability_section
     from ..runs import RunDirectory
     from ..runs.contents import write_run
+    from ..runs.processes import place_among
     from .execute import Place, prepared, recipe_name, run_experiment, shortest
 
     levels = _levels(norms)
+    if place_among()[0] > 0:  # one process does it
+        return
     loaded = load_recipe(recipe, settings or ())
     loaded = loaded.model_copy(update={"solvers": _chosen(loaded.solvers, solver)})
     folder = Place(out, overwrite).folder(f"stability-{recipe_name(recipe)}")
     with RunDirectory(folder, overwrite) as run:
         experiment = prepared(loaded)
         results = run_experiment(experiment)
+        for failed in results.failures:
+            raise WellposedError(f"solver {failed.solver} fails on sample {failed.sample}: {failed.reason}")
         rows, worst, clean = _study(experiment, levels, steps)
         run.write_json("stability.json", {"results": [row.document() for row in rows]})
         section = stability_section(rows, worst, clean)

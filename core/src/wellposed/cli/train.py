@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -67,12 +66,13 @@ def _train(recipe: Recipe, name: str, folder: Path, overwrite: bool, as_json: bo
     from ..report.training import training_section
     from ..runs import FollowedRunDirectory, ResumableRunDirectory
     from ..runs.contents import write_run
+    from ..runs.processes import place_among
     from ..weights import save_weights
     from .execute import prepared, run_experiment, show
     from .progress import TrainingProgress
 
     assert recipe.training is not None
-    leads = _join()
+    leads = place_among()[0] == 0
     with ResumableRunDirectory(folder, overwrite) if leads else FollowedRunDirectory(folder) as run:
         state = run.folder / "trainer"
         if leads:
@@ -83,9 +83,10 @@ def _train(recipe: Recipe, name: str, folder: Path, overwrite: bool, as_json: bo
         trainer = build("trainers", recipe.training.trainer, "training.trainer")
         data = training_data(experiment)
         with TrainingProgress(hooks()) as observer:
+            if not leads:
+                trainer.fit(target, data, state, observer)
+                return
             fitted = _fit(trainer, target, data, state, observer)
-        if not leads:
-            return
         _take_over(experiment, target, fitted.arguments)
         if recipe.training.target not in experiment.solvers:  # `weights:` loads into the part that was trained
             save_weights(target, run.path("target.safetensors"), {"target": recipe.training.target})
@@ -102,7 +103,10 @@ def _fit(trainer: Trainer, target: Any, data: Dataset, folder: Path, observer: T
     try:
         return trainer.fit(target, data, folder, observer)
     except (KeyboardInterrupt, SystemExit):
-        note(f"the training was broken off; its checkpoints are in {shortest(folder)}, the same command goes on")
+        if observer.kept is None:
+            note("the training was broken off before its first checkpoint; the same command begins anew")
+        else:
+            note(f"the checkpoint of step {observer.kept} is in {shortest(folder)}; the same command goes on from it")
         raise
 
 
@@ -116,18 +120,6 @@ def _take_over(experiment: Experiment, target: Any, arguments: dict[str, float])
         experiment.recipe = with_arguments(experiment.recipe, training.target, target, arguments)
     for path, value in arguments.items():
         note(f"learned: {training.target}.{path} = {value:.6g}")
-
-
-def _join() -> bool:
-    """Take this process's place in a training of several, as `accelerate launch` starts them; whether it leads.
-
-    The device `cuda` then is the GPU of this process.
-    """
-    import torch
-
-    if torch.cuda.is_available() and "LOCAL_RANK" in os.environ:
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    return os.environ.get("RANK", "0") == "0"
 
 
 def _check_same(folder: Path, recipe: Recipe) -> None:

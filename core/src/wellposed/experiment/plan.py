@@ -12,16 +12,18 @@ from torch import Tensor
 
 from ..dataset import Dataset, Sample, Simulated
 from ..driver import Monitor
-from ..errors import InputError, RecipeError
-from ..fidelity import Unstated
+from ..errors import InputError, RecipeError, WellposedError
 from ..metric import Metric
 from ..operator import LinearOperator, Operator
 from ..problem import Problem
 from ..recipes import Recipe, build
+from ..seeding import seeded
 from ..solution import Solution
 from ..solver import Solver
 from ..stopping import Progress
-from .results import LeftOut, Pool, Results, Row, SampleResult
+from .monitors import OBJECTIVE, against, has_objective, objective, warn_of_missing_value
+from .outcome import READING, Done, Failed, Outcomes, digest_of, placed, reason_of
+from .results import Failure, LeftOut, Pool, Results, Row, SampleResult
 
 Observer = Callable[[str, str, Progress], None]
 
@@ -64,9 +66,12 @@ class Experiment:
         self._monitors(sample)
         for label, solver in self.solvers.items():
             try:
-                solver.check(self.problem(sample, solver))
+                problem = self.problem(sample, solver)
+                solver.check(problem)
             except InputError as error:
                 raise RecipeError(str(error), f"solvers.{label}") from error
+            if OBJECTIVE in self.recipe.monitors:
+                warn_of_missing_value(label, problem)
 
     @property
     def count(self) -> int:
@@ -82,40 +87,80 @@ class Experiment:
     ) -> Results:
         """Reconstruct and measure. `observer(solver, sample, progress)` sees every iteration, `finished` every row.
 
-        A sample that fails is left out, for all solvers, so that their means are over the same samples; where all
-        fail, the first failure is raised. `images`: of how many samples the images are kept, by default of all.
+        A sample that cannot be read is left out; a solver that raises on a sample costs no other solver its result.
+        Where nothing succeeds, the first failure is raised. `images`: the images of so many samples are kept, by
+        default of all.
+        """
+        outcomes = Outcomes()
+        failure = self.work(outcomes, range(self.count), observer, finished, images)
+        return self.gathered(outcomes, images, failure)
+
+    def work(
+        self,
+        outcomes: Outcomes,
+        indices: Sequence[int],
+        observer: Observer | None = None,
+        finished: Callable[[Row], None] | None = None,
+        images: int | None = None,
+    ) -> Exception | None:
+        """Reconstruct the samples `indices`, leaving out what `outcomes` has already; returns the first failure.
+
+        What is found depends on the recipe and the sample alone, neither on the other samples nor on their order.
+        """
+        first: Exception | None = None
+        for index in indices:
+            try:
+                sample = self.sample(index)
+                _warm_up(sample)
+            except Exception as error:
+                first = first or error
+                outcomes.keep(index, READING, Failed(f"sample {index}", reason_of(error)))
+                continue
+            digest, kept = digest_of(sample), images is None or index < images
+            for number, label in enumerate(self.solvers):
+                done = outcomes.finished(index, number, digest, kept)
+                if done is None:
+                    try:
+                        row, image = self._reconstruct(index, label, sample, observer)
+                    except Exception as error:
+                        first = first or placed(error, label, sample)
+                        outcomes.keep(index, number, Failed(sample.name, reason_of(error)))
+                        continue
+                    done = Done(row, image if kept else None)
+                    outcomes.keep(index, number, done, digest)
+                if finished is not None:
+                    finished(done.row)
+        return first
+
+    def gathered(self, outcomes: Outcomes, images: int | None = None, failure: Exception | None = None) -> Results:
+        """The results of all samples, once all were worked on.
+
+        Raises `failure`, or the first that is known, where nothing succeeded.
         """
         results = Results([], [], self._better(), self._pools(), estimated=dict(self.data.estimated()))
-        first: InputError | None = None
         for index in range(self.count):
-            try:
-                rows, sample = self._rows(index, observer, finished)
-            except InputError as error:
-                first = first or error
-                results.left_out.append(LeftOut(f"sample {index}", str(error)))
+            unread = outcomes.find(index, READING)
+            if isinstance(unread, Failed):
+                results.left_out.append(LeftOut(unread.sample, unread.reason))
                 continue
-            results.rows.extend(rows)
-            if images is None or len(results.samples) < images:
-                results.samples.append(sample)
-        if first is not None and not results.rows:
-            raise first
+            shown: dict[str, Tensor] = {}
+            for number, label in enumerate(self.solvers):
+                outcome = outcomes.find(index, number)
+                if isinstance(outcome, Done):
+                    results.rows.append(outcome.row)
+                    if outcome.image is not None:
+                        shown[label] = outcome.image
+                elif outcome is not None:
+                    results.failures.append(Failure(label, outcome.sample, outcome.reason))
+                else:
+                    raise WellposedError(f"the result of solver {label} on sample {index} is missing; run again")
+            if shown and (images is None or index < images):
+                sample = self.sample(index)
+                truth = None if sample.truth is None else _cpu(sample.truth)
+                results.samples.append(SampleResult(sample.name, truth, _cpu(_given(sample)), shown))
+        if not results.rows:
+            raise failure or _nothing_succeeded(results)
         return results
-
-    def _rows(
-        self, index: int, observer: Observer | None, finished: Callable[[Row], None] | None
-    ) -> tuple[list[Row], SampleResult]:
-        """Reconstruct sample `index` with every solver."""
-        sample = self.sample(index)
-        truth = None if sample.truth is None else _cpu(sample.truth)
-        result = SampleResult(sample.name, truth, _cpu(_given(sample)))
-        _warm_up(sample)
-        rows = []
-        for label, solver in self.solvers.items():
-            row, result.reconstructions[label] = self._guarded(label, solver, sample, observer)
-            rows.append(row)
-            if finished is not None:
-                finished(row)
-        return rows, result
 
     def first(self) -> Sample:
         """The first sample that can be read; raises what the first one does where none can."""
@@ -147,19 +192,14 @@ class Experiment:
         assert sample.operator is not None
         return solver.pose(_given(sample)[None], sample.operator)
 
-    def _guarded(self, label: str, solver: Solver, sample: Sample, observer: Observer | None) -> tuple[Row, Tensor]:
-        try:
-            return self._reconstruct(label, solver, sample, observer)
-        except InputError as error:
-            raise InputError(f"sample {sample.name}, solver {label}: {error}") from error
-
-    def _reconstruct(self, label: str, solver: Solver, sample: Sample, observer: Observer | None) -> tuple[Row, Tensor]:
+    def _reconstruct(self, index: int, label: str, sample: Sample, observer: Observer | None) -> tuple[Row, Tensor]:
+        solver = self.solvers[label]
         problem = self.problem(sample, solver)
         monitors = self._monitors(sample)
-        if isinstance(problem.fidelity, Unstated):  # a network minimises nothing that could be measured
-            monitors.pop("objective", None)
+        if not has_objective(problem):
+            monitors.pop(OBJECTIVE, None)
         watch = None if observer is None else (lambda progress: observer(label, sample.name, progress))
-        with torch.no_grad():
+        with torch.no_grad(), seeded(self.recipe.seed, index, device=self.device):
             self._synchronize()
             start = time.perf_counter()
             solution = solver.solve(problem, monitors=monitors or None, observer=watch)
@@ -193,14 +233,12 @@ class Experiment:
         """What the recipe asks to be measured along the iterations: the objective, or a metric."""
         found: dict[str, Monitor] = {}
         for name in self.recipe.monitors:
-            if name == "objective":
-                found[name] = lambda progress: progress.problem.objective(progress.x)
-            elif name in self.metrics:
-                if sample.truth is not None:
-                    truth, metric = sample.truth[None], self.metrics[name]
-                    found[name] = lambda progress, m=metric, t=truth: m(progress.x, t)
-            else:
+            if name == OBJECTIVE:
+                found[name] = objective
+            elif name not in self.metrics:
                 raise RecipeError(f"{name!r} is neither 'objective' nor one of the recipe's metrics", "monitors")
+            elif sample.truth is not None:
+                found[name] = against(sample.truth[None], self.metrics[name])
         return found
 
     def _move(self, tensor: Tensor) -> Tensor:
@@ -223,6 +261,13 @@ def check_device(name: str) -> torch.device:
         reason = str(error).splitlines()[0]
         raise InputError(f"device {name!r} cannot be used here ({reason}); available: {available}") from None
     return device
+
+
+def _nothing_succeeded(results: Results) -> WellposedError:
+    """Where the failures happened in other processes."""
+    said = [f"{each.sample}: {each.reason}" for each in results.left_out]
+    said += [f"sample {each.sample}, solver {each.solver}: {each.reason}" for each in results.failures]
+    return WellposedError(said[0] if said else "there is nothing to reconstruct")
 
 
 def _warm_up(sample: Sample) -> None:

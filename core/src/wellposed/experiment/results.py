@@ -57,8 +57,17 @@ class SampleResult:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A sample that could not be read, or that a solver refused; no solver's row of it counts."""
+    """A sample that could not be read; no solver has a row of it."""
 
+    sample: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A solver that raised on a sample; the rows of the other solvers are there."""
+
+    solver: str
     sample: str
     reason: str
 
@@ -68,7 +77,8 @@ class Results:
     """All rows, and the samples whose images were kept; `metrics` are the recipe's names, with what is better.
 
     `pools` make the metric of many samples from values and weights; by default it is the mean. `left_out` are
-    the samples that failed, `estimated` the arguments that the dataset found in its data.
+    the samples that could not be read, `failures` the solvers that raised, with the sample, `estimated` the arguments
+    that the dataset found in its data.
     """
 
     rows: list[Row]
@@ -76,11 +86,17 @@ class Results:
     metrics: dict[str, str]
     pools: dict[str, Pool] = field(default_factory=dict)
     left_out: list[LeftOut] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
     estimated: dict[str, float] = field(default_factory=dict)
 
     @property
     def solvers(self) -> list[str]:
         return list(dict.fromkeys(row.solver for row in self.rows))
+
+    @property
+    def failed_solvers(self) -> list[str]:
+        """The solvers that failed on every sample, and so have no row."""
+        return [solver for solver in dict.fromkeys(f.solver for f in self.failures) if solver not in self.solvers]
 
     def of(self, solver: str) -> list[Row]:
         return [row for row in self.rows if row.solver == solver]
@@ -90,10 +106,12 @@ class Results:
         return [self._summary_of(solver) for solver in self.solvers]
 
     def document(self) -> dict[str, Any]:
-        """`{"results": [...], "rows": [...]}` as plain data; `left_out` and `estimated` where there are such."""
-        left_out = {"left_out": [asdict(each) for each in self.left_out]} if self.left_out else {}
-        estimated = {"estimated": self.estimated} if self.estimated else {}
-        return {"results": self.summary(), "rows": [row.document() for row in self.rows], **left_out, **estimated}
+        """`{"results": [...], "rows": [...]}` as plain data, with what was lost and what was estimated, if anything."""
+        lost = {"left_out": self.left_out, "failures": self.failures}
+        said: dict[str, Any] = {name: [asdict(each) for each in found] for name, found in lost.items() if found}
+        if self.estimated:
+            said["estimated"] = self.estimated
+        return {"results": self.summary(), "rows": [row.document() for row in self.rows], **said}
 
     def _summary_of(self, solver: str) -> dict[str, Any]:
         rows = self.of(solver)

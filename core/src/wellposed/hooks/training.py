@@ -11,6 +11,12 @@ from .manager import HookManager
 class TrainingObserver:
     """Told of a training's progress; every method does nothing here. Trainers call it, never print."""
 
+    def resumed(self, step: int, steps: int) -> None:
+        """The training goes on from a checkpoint of step `step` of `steps`."""
+
+    def interrupted(self) -> None:
+        """The user has interrupted the training, which ends with a checkpoint after the present step."""
+
     def step(self, step: int, steps: int, metrics: Mapping[str, float]) -> None:
         """Step `step` of `steps` is done (counted from 1, and from where a resumed training goes on)."""
 

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from .chart import colours_of, line_chart
 from .gallery import SampleView, view_sample
-from .table import bad_verdicts, headings, lines, number, quantity
+from .table import bad_verdicts, failures, headings, lines, number, quantity
 
 if TYPE_CHECKING:
     from ..experiment import Results
@@ -60,7 +60,7 @@ def render(page: Page, results: Results) -> str:
         headings=headings(results),
         lines=lines(results, colours),
         many=many,
-        warnings=bad_verdicts(results),
+        warnings=[*bad_verdicts(results), *failures(results)],
         failures=results.left_out,
         samples=[_view(sample, results, page.recipe) for sample in pictured],
         not_pictured=many - len(pictured),

@@ -74,9 +74,10 @@ def mean_and_spread(name: str, entry: Mapping[str, Any]) -> str:
 
 
 def best_solvers(results: Results) -> dict[str, set[str]]:
-    """Metric → solvers whose mean is the best, among at least two that differ."""
+    """Metric → solvers whose mean is the best, among at least two that differ; all of them over the same samples."""
     best = {}
-    summary = results.summary()
+    failed = {each.solver for each in results.failures}
+    summary = [entry for entry in results.summary() if entry["solver"] not in failed]
     for metric, better in results.metrics.items():
         values = {e["solver"]: e[metric] for e in summary if metric in e and not math.isnan(e[metric])}
         if len(values) > 1 and len(set(values.values())) > 1:
@@ -108,6 +109,8 @@ def lines(results: Results, colours: Mapping[str, str]) -> list[Line]:
         cells += [Cell(number(cost, float(entry[cost]))) for cost in ("seconds", "iterations")]
         ok = all(row.verdict.ok for row in results.of(solver))
         found.append(Line(solver, colours[solver], cells, entry["verdict"].replace("_", " "), ok))
+    width = len(headings(results))
+    found += [Line(s, "transparent", [Cell("–")] * width, "failed", False) for s in results.failed_solvers]
     return found
 
 
@@ -120,6 +123,14 @@ def bad_verdicts(results: Results) -> list[BadVerdict]:
         BadVerdict(solver, verdict.name.lower().replace("_", " "), _few(samples), _sentence(verdict.value))
         for (solver, verdict), samples in failed.items()
     ]
+
+
+def failures(results: Results) -> list[BadVerdict]:
+    """The solvers that raised, with what they said."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for each in results.failures:
+        found.setdefault((each.solver, each.reason), []).append(each.sample)
+    return [BadVerdict(solver, "failed", _few(samples), reason) for (solver, reason), samples in found.items()]
 
 
 def _few(names: list[str], limit: int = 4) -> str:

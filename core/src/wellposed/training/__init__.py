@@ -10,7 +10,7 @@ from .course import Course
 from .log import MetricsLog
 from .order import Order
 from .pace import Pace, Precision, require
-from .pairs import mean_loss, metric_name, metric_sums
+from .pairs import losses, metric_name, metric_sums
 
 __all__ = [
     "Batch",
@@ -22,7 +22,7 @@ __all__ = [
     "Part",
     "Precision",
     "load_batches",
-    "mean_loss",
+    "losses",
     "metric_name",
     "metric_sums",
     "require",

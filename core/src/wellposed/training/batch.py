@@ -23,18 +23,21 @@ class Batch:
 
 
 class Part(Dataset):
-    """The first `count` samples of `data`."""
+    """The samples `indices` of `data`."""
 
     source = "a part of another dataset"
 
-    def __init__(self, data: Dataset, count: int) -> None:
-        self.data, self.count = data, count
+    def __init__(self, data: Dataset, indices: Sequence[int]) -> None:
+        self.data, self.indices = data, indices
 
     def __len__(self) -> int:
-        return self.count
+        return len(self.indices)
+
+    def origin(self, index: int) -> int:
+        return self.data.origin(self.indices[self.check_index(index)])
 
     def __getitem__(self, index: int) -> Sample:
-        return self.data[self.check_index(index)]
+        return self.data[self.indices[self.check_index(index)]]
 
 
 def load_batches(data: Dataset, indices: Sequence[int], device: torch.device) -> list[Batch]:

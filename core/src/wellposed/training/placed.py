@@ -29,6 +29,9 @@ class Placed(Dataset):
     def __len__(self) -> int:
         return len(self.data)
 
+    def origin(self, index: int) -> int:
+        return self.data.origin(index)
+
     def __getitem__(self, index: int) -> Sample:
         sample = self.data[self.check_index(index)]
         return replace(

@@ -22,11 +22,15 @@ from ..seeding import seeded
 from .batch import Part
 from .checkpoint import Checkpoint
 from .course import Course, L
+from .interruption import Interruption
 from .log import MetricsLog
 from .pace import Pace
 from .placed import Placed
+from .split import split
 
 _PRECISION = {"full": "no", "bfloat16": "bf16", "float16": "fp16"}
+#: So many steps in a row without a finite gradient end a training; float16 finds its scale in fewer.
+_MOST_SKIPPED = 20
 #: Beside a training's seed: what a validation draws, the same at every time.
 _VALIDATION = 1 << 40
 
@@ -44,9 +48,12 @@ class Session(Generic[L]):
         self.pace, self.course, self.target = pace, course, course.target
         self.data: Dataset = data
         self.folder, self.observer = folder, observer or TrainingObserver()
-        self.order = pace.order(len(data))
+        self.training, self.kept_out = split(data, pace.validation)
+        self.order = pace.order(len(self.training) + pace.validation)
         self.log = MetricsLog(folder)
         self.latest: dict[str, float] = {}
+        #: Steps that were not taken since their gradient was not finite: of all, and in a row up to now.
+        self.skipped, self.in_a_row = 0, 0
 
     def __enter__(self) -> Session[L]:
         device = next(self.target.parameters()).device
@@ -72,11 +79,16 @@ class Session(Generic[L]):
         self._release()
 
     def run(self) -> None:
-        """Train from the step that was reached to the last one."""
+        """Train from the step that was reached to the last one.
+
+        SIGINT and SIGTERM write a checkpoint at the end of the present step, and then do what they always do.
+        """
         training = self.target.training
         learned = [p.requires_grad for p in self.target.parameters()]
         try:
-            self._steps()
+            told = self.observer.interrupted if self.accelerator.is_main_process else _say_nothing
+            with Interruption(told, self.accelerator.num_processes > 1) as interruption:
+                self._steps(interruption)
         finally:
             self.target.train(training)
             for p, learns in zip(self.target.parameters(), learned, strict=True):
@@ -84,14 +96,26 @@ class Session(Generic[L]):
 
     # One step ---------------------------------------------------------------------------------------
 
-    def _steps(self) -> None:
+    def _steps(self, interruption: Interruption) -> None:
         self.target.train()
         loaded: L | None = None
         for step in range(self.step, self.pace.steps):
             if loaded is None or step % self.pace.reuse == 0:
-                loaded = self._load(self.order.of_step(step))
+                loaded = self._load([self.training[place] for place in self.order.of_step(step)])
             losses, length = self._step(step, loaded)
-            self._after(step + 1, losses, length)
+            saved = self._after(step + 1, losses, length)
+            number = self._agreed(interruption.number or 0)
+            if number:
+                if not saved:
+                    self._save(step + 1)
+                interruption.act(number)
+
+    def _agreed(self, number: int) -> int:
+        """The signal that any of the processes has got: they end at the same step."""
+        if self.accelerator.num_processes == 1:
+            return number
+        found = self._reduced(torch.nn.functional.one_hot(torch.tensor(number, device=self.device), 65), "sum")
+        return int(found[1:].nonzero()[0]) + 1 if bool(found[1:].any()) else 0
 
     def _step(self, step: int, loaded: L) -> tuple[dict[str, Tensor], Tensor]:
         """One update; returns this process's losses and the norm of the gradient before clipping."""
@@ -103,9 +127,25 @@ class Session(Generic[L]):
             losses = self.task(loaded, step)
             self.accelerator.backward(losses["loss"])
         length = self._clip()
-        self.optimizer.step()
+        self._update(step, bool(torch.isfinite(length)))
         self.optimizer.zero_grad()
         return {name: value.detach() for name, value in losses.items()}, length
+
+    def _update(self, step: int, finite: bool) -> None:
+        """Take the step, unless its gradient is not finite: one bad batch must not end a training, many do.
+
+        Raises `SolveFailed` after `_MOST_SKIPPED` of them in a row, or where no step of all could be taken.
+        """
+        if finite or self.accelerator.scaler is not None:  # float16: the scaler leaves them out, and scales down
+            self.optimizer.step()
+        self.in_a_row = 0 if finite else self.in_a_row + 1
+        self.skipped += not finite
+        if self.in_a_row >= min(_MOST_SKIPPED, self.pace.steps):
+            raise SolveFailed(
+                f"the training diverged by step {step + 1}: the gradients of {self.in_a_row} steps in a row were not "
+                f"finite. Take a smaller learning rate, or look for samples that are not finite; the last checkpoint "
+                f"is kept in {self.folder}"
+            )
 
     def _clip(self) -> Tensor:
         limit = math.inf if self.pace.clip is None else self.pace.clip
@@ -119,20 +159,25 @@ class Session(Generic[L]):
 
     # What follows a step ------------------------------------------------------------------------------
 
-    def _after(self, done: int, losses: dict[str, Tensor], length: Tensor) -> None:
-        """Messages, validation, checkpoint; rare, since each waits for the device."""
+    def _after(self, done: int, losses: dict[str, Tensor], length: Tensor) -> bool:
+        """Messages, validation, checkpoint; rare, since each waits for the device. Whether a checkpoint was written."""
         last = done == self.pace.steps
         if done % self.pace.log_every == 0 or last:
             self._tell(done, losses, length)
         if self.pace.validation and self.course.measures and (done % self.pace.validate_every == 0 or last):
             self._validate(done)
-        if done % self.pace.checkpoint_every == 0 or last:
+        due = done % self.pace.checkpoint_every == 0 or last
+        if due:
             self._save(done)
+        return due
 
     def _tell(self, done: int, losses: dict[str, Tensor], length: Tensor) -> None:
         values = {name: float(self._reduced(value, "mean")) for name, value in losses.items()}
         values |= {"gradient": float(length), "learning_rate": max(self.course.rates(done - 1))}
-        self._check_finite(done, values["loss"])
+        if self.skipped:
+            values["skipped"] = self.skipped
+        if math.isfinite(values["gradient"]):  # else the step was left out
+            self._check_finite(done, values["loss"])
         self.latest.update(values)
         if self.accelerator.is_main_process:
             self.log.write(done, values)
@@ -144,7 +189,7 @@ class Session(Generic[L]):
         totals = torch.zeros(len(self.course.measures), dtype=torch.float64, device=self.device)
         self.target.eval()
         with torch.no_grad(), seeded(self.pace.seed, _VALIDATION, rank, device=self.device):
-            for index in range(self.order.samples + rank, len(self.data), world):
+            for index in self.kept_out[rank::world]:
                 loaded = self.course.load(self.data, [index], self.device)
                 totals += self.course.measure(loaded, done - 1).double()
         self.target.train()
@@ -186,7 +231,7 @@ class Session(Generic[L]):
         optimizer = Adam([{"params": group} for group in self.groups], betas=self.course.betas)
         self.step = self._resume(optimizer)
         if self.step == 0:
-            self.course.prepare(Part(self.data, self.order.samples))
+            self.course.prepare(Part(self.data, self.training))
         self.task, self.optimizer = self.accelerator.prepare(_Task(self.course), optimizer)
 
     def _resume(self, optimizer: Adam) -> int:
@@ -202,9 +247,12 @@ class Session(Generic[L]):
             if self.accelerator.scaler is not None and found.scaler:
                 self.accelerator.scaler.load_state_dict(dict(found.scaler))
             self.latest = dict(found.metrics)
+            self.skipped = int(self.latest.get("skipped", 0))
         step = 0 if found is None else found.step
         if self.accelerator.is_main_process:
             self.log.begin(step)
+            if step:
+                self.observer.resumed(step, self.pace.steps)
         return step
 
     def _settings(self) -> dict[str, Any]:
@@ -237,6 +285,10 @@ class Session(Generic[L]):
                 f"the training diverged by step {done}: loss or weights are no longer finite. Take a smaller "
                 f"learning rate or set clip; the last checkpoint is kept in {self.folder}"
             )
+
+
+def _say_nothing() -> None:
+    """In the other processes."""
 
 
 class _Task(nn.Module, Generic[L]):

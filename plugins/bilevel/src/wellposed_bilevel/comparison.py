@@ -20,6 +20,7 @@ from pathlib import Path
 
 from wellposed import InputError, WellposedError
 from wellposed.experiment import prepare, training_data
+from wellposed.files.atomic import write_text
 from wellposed.recipes import build, load_recipe
 
 from .evaluation import Evaluation
@@ -101,7 +102,7 @@ def _seconds(folder: Path, measured: float) -> float:
     """What the training took when it was done, also where it is only read again."""
     path = folder / "seconds.json"
     if not path.exists():
-        path.write_text(json.dumps(measured), encoding="utf-8")
+        write_text(path, json.dumps(measured))
     return float(json.loads(path.read_text(encoding="utf-8")))
 
 

@@ -13,8 +13,11 @@ import torch
 
 from wellposed.errors import InputError
 from wellposed.files import write_array
+from wellposed_physics.datasets.augmented import Augmented
 from wellposed_physics.datasets.image_folder import ImageFolder
 from wellposed_physics.datasets.lidc import LIDC
+from wellposed_physics.datasets.rotated import Rotated
+from wellposed_physics.datasets.selection import Selection
 
 
 @pytest.fixture
@@ -85,6 +88,11 @@ def test_random_cuts_and_turns_depend_on_seed_and_index_alone(folder: Path) -> N
 
 def test_turns_keep_the_shape_of_images_that_are_not_square(folder: Path) -> None:
     dataset = ImageFolder(str(folder), augment=True, repeats=20)
+    count = len(dataset) // 20
+    assert [dataset.origin(i) for i in range(len(dataset))] == list(range(count)) * 20
+    wrapped = Selection(Rotated(dataset, [0, 90]), first=1, step=3)
+    assert [wrapped.origin(i) for i in range(4)] == [(1 + 3 * i) // 2 % count for i in range(4)]
+    assert Augmented(Selection(dataset, first=count), length=99).origin(98) == (count + 98 % (19 * count)) % count
     assert {tuple(truth(dataset, i).shape) for i in range(len(dataset))} == {(1, 20, 24)}
 
 
@@ -136,7 +144,7 @@ def test_bad_folders_and_files_are_told(tmp_path: Path) -> None:
     dataset = ImageFolder(str(tmp_path))
     with pytest.raises(InputError, match=r"a\.npy holds numbers that are not finite"):
         dataset[0]
-    for options in ({"crop": "random"}, {"patch": 4}, {"repeats": 0}, {"divide_by": 0.0}):
+    for options in ({"crop": "random"}, {"patch": 4}, {"repeats": 0}, {"divide_by": 0.0}, {"size": 0}):
         with pytest.raises(InputError):
             ImageFolder(str(tmp_path), **options)  # type: ignore[arg-type]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -33,7 +35,12 @@ class ResidualPhase(Phase):
         self.project = convolution(features, channels)
         with torch.no_grad():
             self.project.weight.mul_(gain)
-        self.threshold = nn.Parameter(torch.tensor(0.01))
+        self.log_threshold = nn.Parameter(torch.tensor(math.log(0.01)))
+
+    @property
+    def threshold(self) -> Tensor:
+        """What is learned is its logarithm: a threshold that became negative would have no derivative any more."""
+        return self.log_threshold.exp()
 
     def forward(self, r: Tensor) -> tuple[Tensor, Tensor | None]:
         d = self.lift(r)

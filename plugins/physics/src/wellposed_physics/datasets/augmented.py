@@ -71,6 +71,9 @@ class Augmented(Dataset):
     def __len__(self) -> int:
         return len(self.images) if self.length is None else self.length
 
+    def origin(self, index: int) -> int:
+        return self.images.origin(self.check_index(index) % len(self.images))
+
     def __getitem__(self, index: int) -> Sample:
         index = self.check_index(index)
         number = index % len(self.images)

@@ -63,7 +63,8 @@ class ImageFolder(Dataset):
         slice_axis: int | None = None,
         divide_by: float | None = None,
     ) -> None:
-        check_counts(self, repeats=(repeats, 1), patch=(patch or 1, 1), size=(size or 1, 1))
+        check_counts(self, repeats=(repeats, 1), patch=(1 if patch is None else patch, 1))
+        check_counts(self, size=(1 if size is None else size, 1))
         if crop not in ("none", "center", "random"):
             raise InputError(f"ImageFolder takes crop none, center or random; {crop!r} was given")
         if crop == "random" and patch is None:
@@ -82,6 +83,9 @@ class ImageFolder(Dataset):
 
     def __len__(self) -> int:
         return self._ends[-1] * self.repeats
+
+    def origin(self, index: int) -> int:
+        return self.check_index(index) % self._ends[-1]
 
     def __getitem__(self, index: int) -> Sample:
         index = self.check_index(index)

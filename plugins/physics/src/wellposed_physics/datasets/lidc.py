@@ -39,7 +39,7 @@ class LIDC(Dataset):
         return ()
 
     def __init__(self, path: str, every: int = 1, size: int | None = None, water: float = 1.0) -> None:
-        check_counts(self, every=(every, 1), size=(size or 1, 1))
+        check_counts(self, every=(every, 1), size=(1 if size is None else size, 1))
         if not 0 < water < float("inf"):
             raise InputError(f"LIDC takes a positive value of water; {water} was given")
         self.path, self.every, self.size, self.water = Path(path), every, size, water

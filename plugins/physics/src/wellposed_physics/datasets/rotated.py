@@ -44,6 +44,9 @@ class Rotated(Dataset):
     def __len__(self) -> int:
         return len(self.images) * (1 if self.angles is None else len(self.angles))
 
+    def origin(self, index: int) -> int:
+        return self.images.origin(self.check_index(index) // (1 if self.angles is None else len(self.angles)))
+
     def __getitem__(self, index: int) -> Sample:
         index = self.check_index(index)
         number, angle = self._turn(index)

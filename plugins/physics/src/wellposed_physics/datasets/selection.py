@@ -44,5 +44,8 @@ class Selection(Dataset):
     def __len__(self) -> int:
         return len(self._indices)
 
+    def origin(self, index: int) -> int:
+        return self.data.origin(self._indices[self.check_index(index)])
+
     def __getitem__(self, index: int) -> Sample:
         return self.data[self._indices[self.check_index(index)]]

@@ -78,7 +78,9 @@ class SinogramFile(Dataset):
         view_step: int = 1,
         size: int | None = None,
     ) -> None:
-        check_counts(self, reduce_bins=(reduce_bins, 1), view_step=(view_step, 1), size=(size or 1, 1))
+        check_counts(
+            self, reduce_bins=(reduce_bins, 1), view_step=(view_step, 1), size=(1 if size is None else size, 1)
+        )
         self.path = Path(path)
         rows = _rows(self.path, key, transposed)
         if flat_field is not None:

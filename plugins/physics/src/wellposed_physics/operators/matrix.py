@@ -53,6 +53,11 @@ class Matrix(BufferedOperator):
         range_shape: tuple[int, ...],
         matrix: Pattern | Tensor | Sequence[Sequence[float]],
     ) -> None:
+        if not domain_shape or not range_shape:
+            raise InputError(
+                f"matrix needs shapes of at least one axis; domain_shape {list(domain_shape)} and range_shape "
+                f"{list(range_shape)} were given"
+            )
         super().__init__(Space(tuple(domain_shape)), Space(tuple(range_shape)))
         values = _values(matrix, (self.range.size, self.domain.size))
         self.sparse = values.layout != torch.strided

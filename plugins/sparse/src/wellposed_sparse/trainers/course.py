@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from wellposed.dataset import Dataset, Sample
 from wellposed.metric import Metric
 from wellposed.solver import Iterative, Solver
-from wellposed.training import Batch, Course, load_batches, mean_loss, metric_name, metric_sums
+from wellposed.training import Batch, Course, load_batches, losses, metric_name, metric_sums
 
 from ..iterations.layered import Layered
 from .stages import Stages
@@ -47,7 +47,7 @@ class LayerByLayer(Course[list[Batch]]):
         return load_batches(self._held, indices, device)
 
     def loss(self, loaded: list[Batch], step: int) -> dict[str, Tensor]:
-        return {"loss": mean_loss(self._network(step), self._loss, loaded)}
+        return losses(self._network(step), self._loss, loaded)
 
     def measure(self, loaded: list[Batch], step: int) -> Tensor:
         return metric_sums(self._network(step), self.metrics, loaded)
@@ -71,6 +71,9 @@ class _Held(Dataset):
 
     def __len__(self) -> int:
         return len(self.data)
+
+    def origin(self, index: int) -> int:
+        return self.data.origin(index)
 
     def __getitem__(self, index: int) -> Sample:
         if index not in self._samples:

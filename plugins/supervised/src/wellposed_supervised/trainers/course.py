@@ -13,7 +13,7 @@ from torch import Tensor
 from wellposed.dataset import Dataset
 from wellposed.metric import Metric
 from wellposed.solver import Solver
-from wellposed.training import Batch, Course, load_batches, mean_loss, metric_name, metric_sums, require
+from wellposed.training import Batch, Course, load_batches, losses, metric_name, metric_sums, require
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Pairs(Course[list[Batch]]):
         return load_batches(data, indices, device)
 
     def loss(self, loaded: list[Batch], step: int) -> dict[str, Tensor]:
-        return {"loss": mean_loss(self._solver, self._loss, loaded)}
+        return losses(self._solver, self._loss, loaded)
 
     def measure(self, loaded: list[Batch], step: int) -> Tensor:
         return metric_sums(self._solver, self.metrics, loaded)
