@@ -35,10 +35,10 @@ class Known:
 
 KNOWN: tuple[Known, ...] = (
     Known(PRIMAL_DUAL, "dense", "l1", 5.0, "a linear programme, where the rate is that of its sharpness"),
-    Known(PRIMAL_DUAL, "", "l1", 0.01, "a linear programme, where the rate is that of its sharpness"),
+    Known(PRIMAL_DUAL, "", "l1", 0.05, "a linear programme, where the rate is that of its sharpness"),
     Known(PRIMAL_DUAL, "dense", "kullback-leibler", 1.0, "without a regularizer: 5000 steps for a condition of 1e4"),
     *(
-        Known(GRADIENT[1:], "", fidelity, 1.5, "O(1/k) in the objective where the data term is flat in some directions")
+        Known(GRADIENT[1:], "", fidelity, 5.0, "O(1/k) in the objective where the data term is flat in some directions")
         for fidelity in ("l2", "weighted l2", "l2 weighted per sample")
     ),
 )
