@@ -19,6 +19,7 @@ from wellposed_bilevel.evaluator import Budget, Evaluator
 from wellposed_bilevel.lower_level import Demand
 from wellposed_bilevel.parameters import Parameter, ParameterSpace
 from wellposed_bilevel.trainers.derivative_free import DerivativeFree
+from wellposed_bilevel.trainers.implicit import ImplicitGradient
 from wellposed_bilevel.transcript import Transcript, evaluation_of, read_transcript
 from wellposed_bilevel.trust_region import ACCEPTED, Ending, LeastSquaresTrustRegion, Region
 from wellposed_bilevel.upper_level import UpperLevel
@@ -185,3 +186,9 @@ def test_an_iteration_without_certificate_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(CompositionError, match="certifies no error bound"):
         DerivativeFree([WEIGHT]).fit(denoiser(Quadratic(), iteration=Bare()), signals(2, 32), tmp_path)
+
+
+@pytest.mark.parametrize("trainer", [DerivativeFree, ImplicitGradient])
+def test_an_objective_that_overflows_is_refused_with_its_place(tmp_path: Path, trainer) -> None:
+    with pytest.raises(InputError, match=r"objective at regularizer\.alpha = .* is inf, which no model"):
+        trainer(THREE, penalty=ConditionPenalty(1e305)).fit(denoiser(Smoothed()), signals(2, 32), tmp_path)

@@ -167,7 +167,7 @@ def test_a_condition_number_needs_constants() -> None:
             condition_number(problem)
 
 
-@pytest.mark.parametrize("weight", [0.0, -1.0, float("nan")])
+@pytest.mark.parametrize("weight", [0.0, -1.0, float("nan"), float("inf")])
 def test_the_penalty_has_a_positive_weight(weight: float) -> None:
     with pytest.raises(InputError, match="penalty's weight must be positive"):
         ConditionPenalty(weight)

@@ -23,8 +23,8 @@ class ConditionPenalty:
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "strict": True}
 
     def __post_init__(self) -> None:
-        if not self.weight > 0:
-            raise InputError(f"the penalty's weight must be positive; got {self.weight}")
+        if not 0 < self.weight < float("inf"):
+            raise InputError(f"the penalty's weight must be positive and finite; got {self.weight}")
 
     def __call__(self, problem: Problem) -> float:
         return self.weight * condition_number(problem) ** 2

@@ -99,6 +99,12 @@ class Evaluator:
     def _performed(self, point: Vector, demand: Demand, own: Evaluation | None) -> tuple[Evaluation, Mapping[str, Any]]:
         start = self._start(point, own)
         evaluation, x = self.problem.evaluate(self.count, point, demand, start)
+        if not np.isfinite(evaluation.vector).all() or not np.isfinite(evaluation.value):
+            theta = ", ".join(f"{path} = {value:g}" for path, value in self.problem.space.theta(point).items())
+            raise InputError(
+                f"the objective at {theta} is {evaluation.value:g}, which no model can be made of; narrow the box, "
+                f"or check the units of the data and the weight of the penalty"
+            )
         extra = {} if self._extra is None else self._extra(evaluation, x)
         self._images[evaluation.index] = x
         self.transcript.append(evaluation, x, extra, self.problem.space.theta(point))
