@@ -20,7 +20,7 @@ import numpy as np
 
 Document = dict[str, Any]
 #: What multiplies the work.
-WORK = {"steps", "iterations", "evaluations", "batch", "reuse", "samples", "validation"}
+WORK = {"steps", "mean_steps", "covariance_steps", "iterations", "evaluations", "layers", "batch", "reuse", "samples", "validation"}
 #: Address space of the worker, in bytes; seconds of one command on a processor, and at most by the clock.
 MEMORY, TIME, CLOCK = 12 << 30, 20.0, 300.0
 NUMBERS = [0, -1, 1, 2, 3, 7, 0.5, -0.5, 1e-30, 1e30, 1e308, -1e308, float("nan"), float("inf"), 10**9, 2**63, 2**70]
@@ -78,10 +78,9 @@ def small(document: Document) -> Document:
                 node[name] = min(node[name], most)
         if "validation" in node:
             node["validation"] = min(node["validation"], 2)
-        if "steps" in node and "batch" in node:
-            node.update(steps=2, batch=1)
-        if node.get("use") == "diffpir":
-            node["steps"] = 3
+        for name, most in (("steps", 3), ("mean_steps", 2), ("covariance_steps", 2), ("batch", 1)):
+            if type(node.get(name)) is int:
+                node[name] = min(node[name], most)
         if node.get("use") == "layer-wise":
             node.update(stage_steps=[1, 1, 1], batch=2)
         if type(node.get("length")) is int:
