@@ -20,7 +20,18 @@ import numpy as np
 
 Document = dict[str, Any]
 #: What multiplies the work.
-WORK = {"steps", "mean_steps", "covariance_steps", "iterations", "evaluations", "layers", "batch", "reuse", "samples", "validation"}
+WORK = {
+    "steps",
+    "mean_steps",
+    "covariance_steps",
+    "iterations",
+    "evaluations",
+    "layers",
+    "batch",
+    "reuse",
+    "samples",
+    "validation",
+}
 #: Address space of the worker, in bytes; seconds of one command on a processor, and at most by the clock.
 MEMORY, TIME, CLOCK = 12 << 30, 20.0, 300.0
 NUMBERS = [0, -1, 1, 2, 3, 7, 0.5, -0.5, 1e-30, 1e30, 1e308, -1e308, float("nan"), float("inf"), 10**9, 2**63, 2**70]
