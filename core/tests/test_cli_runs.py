@@ -102,7 +102,7 @@ def test_a_full_disk_is_said_and_leaves_nothing(toy: Any, monkeypatch: Any) -> N
     done = toy("run", "toy/squares", "--out", "runs/out")
     assert done.code == 1
     assert "the disk is full at" in done.errors
-    assert "recipe.yaml; make room" in done.errors
+    assert "; make room or choose another --out" in done.errors
     assert list(Path().iterdir()) == []
 
 

@@ -325,7 +325,8 @@ def test_the_head_of_a_report_tells_of_the_operator_where_there_is_one() -> None
     def head(built: Any, **recipe: Any) -> dict[str, str]:
         written = {"data": "squares", "operator": None, "noise": None, "precision": "single", "seed": 3, **recipe}
         first = SimpleNamespace(operator=None)
-        experiment = SimpleNamespace(recipe=SimpleNamespace(**written), operator=built, first=lambda: first)
+        data = SimpleNamespace(estimated=dict)
+        experiment = SimpleNamespace(recipe=SimpleNamespace(**written), operator=built, data=data, first=lambda: first)
         return dict(facts(experiment, surroundings))  # type: ignore[arg-type]
 
     without = head(None)
@@ -384,8 +385,8 @@ def test_one_distribution_with_a_problem_is_enough_for_the_doctor(
 
     torch_answer = {"error": None, "version": "2", "cuda": None, "devices": [], "threads": 1}
     checkups = [doctor.Checkup(f"d{i}", "1", 2, 1, ["torn"] if i == broken else []) for i in range(2)]
-    monkeypatch.setattr(doctor, "all_tasks", lambda: [{"sort": "torch"}])
-    monkeypatch.setattr(doctor, "probe", lambda tasks: [torch_answer])
+    monkeypatch.setattr(doctor, "all_tasks", lambda installed: [{"sort": "torch"}])
+    monkeypatch.setattr(doctor, "probe", lambda tasks: [torch_answer for _ in tasks])
     monkeypatch.setattr(doctor, "examine", lambda tasks, answers: checkups)
     monkeypatch.setattr(doctor, "all_clashes", list)
     for as_json in (True, False):

@@ -114,7 +114,7 @@ def main(folder: Path, kill: str = "step-0", target: str = "dropping") -> None:
                 os.kill(os.getpid(), signal.SIGKILL)
             real(source, target)
 
-        checkpoint.os.replace = replace  # type: ignore[assignment]
+        os.replace = replace  # type: ignore[assignment]
     learned = LearnedPrimalDual(steps=2, width=4) if target == "plain" else solver()
     trainer().fit(learned, data(), folder, Killing(int(number) if place == "step" else 0))
 

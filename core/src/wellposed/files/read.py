@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from ..errors import InputError
 from .guard import existing, reading
 from .limits import limit_of
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def read_array(path: str | Path, key: str | None = None, expected: tuple[int, ...] | None = None) -> np.ndarray:

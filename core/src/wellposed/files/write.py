@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from ..errors import InputError
 from .atomic import atomic
 from .formats import WRITABLE, format_of
 from .guard import reason
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def write_array(path: str | Path, array: np.ndarray, key: str = "data") -> None:
@@ -19,7 +21,7 @@ def write_array(path: str | Path, array: np.ndarray, key: str = "data") -> None:
     half of one. PNG takes floats from 0 to 1 in 8 bits, and 8-bit or 16-bit gray integers.
     Raises `InputError`: extension unknown, no such folder, numbers that the format cannot hold.
     """
-    path, array = Path(path), np.asarray(array)
+    path = Path(path)
     form = format_of(path)
     if form is None or not form.write:
         raise InputError(f"{path} has no extension that can be written; those are {' '.join(WRITABLE)}")

@@ -143,8 +143,12 @@ class RunJournal:
                 self.resumed = self.journal.count
                 return
         shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        write_text(about, json.dumps({"mark": self._mark}))
+        try:
+            folder.mkdir(parents=True)
+            write_text(about, json.dumps({"mark": self._mark}))
+        except OSError:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
 
     def _release(self) -> None:
         self._lock.release()

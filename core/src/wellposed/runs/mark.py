@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sys
 from collections.abc import Iterator
 from itertools import islice
@@ -57,7 +58,7 @@ def _files(node: Any) -> Iterator[tuple[str, int, int]]:
     elif isinstance(node, str) and node:
         path = Path(node)
         yield from _stamp(path)
-        if "\0" not in node and len(node) < 1000 and path.is_dir():
+        if os.path.isdir(node):  # of pathlib's the names that are too long raise
             for inside in islice(path.rglob("*"), _FILES):
                 yield from _stamp(inside)
 
