@@ -260,3 +260,12 @@ def test_learned_arguments_are_written_where_the_recipe_has_them() -> None:
         learned = with_arguments(recipe, label, Built(built), values)
         assert learned.document()["solvers"][label]["prior"] == expected
     assert recipe.document()["solvers"]["bare"]["prior"] == "s"
+
+
+@pytest.mark.parametrize(("length", "shown"), [(58, "'" + 58 * "x" + "'"), (59, "'" + 56 * "x" + "…")])
+def test_what_was_given_is_shown_up_to_sixty_characters(length: int, shown: str) -> None:
+    from wellposed.recipes.model import parse
+
+    with pytest.raises(RecipeError) as refusal:
+        parse({"data": "squares", "solvers": {"a": "x"}, "samples": length * "x"}, "r")
+    assert f"{shown} was given" in str(refusal.value)

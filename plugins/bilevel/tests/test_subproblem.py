@@ -138,3 +138,12 @@ def test_one_bound_that_is_met_from_either_side() -> None:
         jacobian, residuals = np.eye(2), -np.array([0.1, sign * 0.5])
         s = least_squares_step(residuals, jacobian, 0.4, np.array([-0.2, -0.2]), np.array([0.2, 0.2]))
         np.testing.assert_allclose(s, [0.1, sign * 0.2], atol=1e-12)
+
+
+def test_a_centre_on_a_face_may_leave_it_inwards_alone() -> None:
+    """Where the box has no room to one side, the step is zero or inwards, and the solver still has an interior."""
+    jacobian, zeros = np.eye(2), np.zeros(2)
+    inwards = least_squares_step(np.array([-0.3, 0.3]), jacobian, 1.0, zeros, np.ones(2))
+    np.testing.assert_allclose(inwards, [0.3, 0.0], atol=1e-12)
+    nowhere = least_squares_step(np.array([-0.3, 0.3]), jacobian, 1.0, -np.ones(2), zeros)
+    np.testing.assert_allclose(nowhere, [0.0, -0.3], atol=1e-12)

@@ -194,3 +194,19 @@ def test_values_and_gradients_of_each_vector_are_its_own() -> None:
     assert not value.requires_grad
     assert not gradient.requires_grad
     assert not z.requires_grad
+
+
+def test_descent_rests_where_the_gradient_is_rounding_of_a_large_value() -> None:
+    """The value is 1e12: a gradient of 1e-3 is rounding of it, one of 1e3 is none."""
+    calls = 0
+
+    def large(z: Tensor) -> Tensor:
+        nonlocal calls
+        calls += 1
+        return 1e12 + 0.5 * z.square().sum(1)
+
+    start = torch.full((1, 2), 1e-3, dtype=torch.float64)
+    assert torch.equal(minimise(large, start, 5), start)
+    assert calls == 1
+    far = torch.full((1, 2), 1e3, dtype=torch.float64)
+    assert float(minimise(large, far, 5).abs().max()) < 999.0

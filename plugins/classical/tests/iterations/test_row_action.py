@@ -194,3 +194,16 @@ def test_copies_of_an_iteration_do_not_share_what_it_remembers(dense, normal, fi
     first = solve(problem, iteration, stop=Stop(3)).x
     other = copy.deepcopy(iteration)
     assert torch.equal(solve(problem, other, stop=Stop(3)).x, first)
+
+
+@pytest.mark.parametrize(("variance_reduction", "share"), [(False, 1.0), (True, 0.5)])
+def test_the_default_step_of_stochastic_gradients(dense, normal, fidelity, variance_reduction, share) -> None:
+    """`1/max_b(‖A_b‖² L_D + L_R/n)`, half of it with variance reduction."""
+    matrix, weight = normal(6, 4), 3.0
+    problem = Problem(dense(matrix), normal(1, 6, seed=1), fidelity("l2", weight=weight), 0.8 * Tikhonov())
+    iteration = StochasticGradient(2, variance_reduction=variance_reduction)
+    sizes = [float(torch.linalg.matrix_norm(matrix[b::2], 2)) ** 2 for b in range(2)]
+    halves = [float(torch.linalg.matrix_norm(part, 2)) ** 2 for part in matrix.chunk(2)]
+    expected = [share / (weight * max(each) + 0.8 / 2) for each in (sizes, halves)]
+    step = float(iteration.init(problem).step_size)
+    assert min(abs(step / e - 1) for e in expected) < 0.02
