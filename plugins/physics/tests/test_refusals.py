@@ -22,6 +22,7 @@ REFUSED: list[tuple[str, dict[str, Any], str, dict[str, Any] | None]] = [
     ("datasets", {"use": "image-folder", "path": ".", "crop": "random"}, "needs patch", None),
     ("datasets", {"use": "image-folder", "path": ".", "patch": 3}, "only with crop", None),
     ("datasets", {"use": "image-folder", "path": ".", "repeats": 0}, "repeats", None),
+    ("datasets", {"use": "image-folder", "path": ".", "repeats": 10_001}, "at most 10000 repeats", None),
     ("fidelities", {"use": "l2", "weight": -1.0}, "weight must be finite and ≥ 0; -1", {"weight": 0.0}),
     ("fidelities", {"use": "l1", "weight": -1.0}, "weight must be finite and ≥ 0; -1", {"weight": 0.0}),
     ("fidelities", {"use": "kullback-leibler", "gain": 0.0}, r"gain.* positive; 0", {"gain": 0.1}),

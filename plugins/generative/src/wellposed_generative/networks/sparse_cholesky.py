@@ -12,6 +12,9 @@ from ..gaussian.neighbourhood import channel_pairs, half_neighbourhood
 from .covariance import Covariance
 from .diagonal_covariance import log_diagonal
 
+#: More neighbours than 2,112 a pixel take longer than any covariance of images needs.
+_WIDEST = 32
+
 
 class SparseCholesky(Covariance):
     """`Σ = (L Lᵀ)⁻¹` with `(Lᵀv)_p = e^{l_p} (v_p + Σ_f a_{f,p} v_{p+f})` over the half neighbourhood of `radius`.
@@ -23,15 +26,15 @@ class SparseCholesky(Covariance):
 
     Shapes: a decoder's output `(B, C + C·F + C(C−1)/2, H, W)` to entries of the same shape: `l`, the weights
     `w = e^l a` of channel after channel, and those between channels. `l` is bounded as in `diagonal-covariance`.
-    Raises `InputError` for a negative radius and unless `0 < least_std < initial_std`.
+    Raises `InputError` for a negative radius or one above 32 and unless `0 < least_std < initial_std`.
     """
 
     source = "Dorta et al. 2018, Structured uncertainty prediction networks, arXiv:1802.07079, sections 3.1 and 3.2"
 
     def __init__(self, radius: int = 2, channels: int = 1, least_std: float = 0.01, initial_std: float = 0.1) -> None:
         super().__init__(channels, least_std, initial_std)
-        if radius < 0:
-            raise InputError(f"sparse-cholesky needs radius ≥ 0; {radius} was given")
+        if not 0 <= radius <= _WIDEST:
+            raise InputError(f"sparse-cholesky needs radius ≥ 0 and ≤ {_WIDEST}; {radius} was given")
         self.radius = radius
         self.neighbours, self.pairs = len(half_neighbourhood(radius)), len(channel_pairs(channels))
         self.in_channels = self.coefficients = channels * (1 + self.neighbours) + self.pairs

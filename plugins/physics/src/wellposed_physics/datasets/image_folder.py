@@ -18,6 +18,9 @@ from wellposed.files import READABLE, describe_file, read_array
 from .arguments import check_counts
 from .images import as_image, central_square, check_fits, cut, resized
 
+#: Whoever splits or orders the samples looks at each number of them.
+_MOST_REPEATS = 10_000
+
 
 class ImageFolder(Dataset):
     """The image files below a folder, or one file, in the order of their paths; each read when it is needed.
@@ -32,7 +35,8 @@ class ImageFolder(Dataset):
         size: then resize to `size × size`, without aliasing; the image must be square by then.
         grayscale: take the luminance of colours (ITU-R BT.709).
         augment: flip and turn by quarter turns, drawn from `(seed, i)`.
-        repeats: samples per image, each with its own cut and turn; sample `i` is of image `i mod images`.
+        repeats: samples per image, at most 10,000, each with its own cut and turn; sample `i` is of image
+            `i mod images`.
         seed: of the cuts and turns.
         key: of the array, in files with several (`data`, `scan.image`).
         slice_axis: volumes are cut along this axis, counted from 0, and each slice is an image.
@@ -65,6 +69,8 @@ class ImageFolder(Dataset):
     ) -> None:
         check_counts(self, repeats=(repeats, 1), patch=(1 if patch is None else patch, 1))
         check_counts(self, size=(1 if size is None else size, 1))
+        if repeats > _MOST_REPEATS:
+            raise InputError(f"image-folder takes at most {_MOST_REPEATS} repeats of each image; {repeats} were given")
         if crop not in ("none", "center", "random"):
             raise InputError(f"ImageFolder takes crop none, center or random; {crop!r} was given")
         if crop == "random" and patch is None:
