@@ -136,13 +136,17 @@ def whole(place: Path) -> dict[str, Whole]:
 @pytest.mark.slow
 def test_kills_lose_nothing_and_change_no_number(place: Path, whole: dict[str, Whole]) -> None:
     rng, landed = random.Random(SEED), 0
+    usual = {command: each.seconds for command, each in whole.items()}
     for number in range(KILLS):
         command, kind = list(COMMANDS)[number % len(COMMANDS)], rng.choice(SIGNALS)
         story = f"seed {SEED}, kill {number}: {command}, {kind.name}"
         process = start(place, command, "out")
-        time.sleep(rng.uniform(0.3, 1.0) * whole[command].seconds)
+        time.sleep(rng.uniform(0.3, 1.0) * usual[command])
         before = finished(place, "out")
-        landed += process.poll() is None
+        if process.poll() is None:
+            landed += 1
+        else:  # the machine has become faster, or the files are in its memory now
+            usual[command] *= 0.8
         process.send_signal(kind)
         _, errors = process.communicate(timeout=60)
         kept = finished(place, "out")
