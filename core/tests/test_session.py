@@ -118,6 +118,13 @@ def test_the_last_step_is_logged_validated_and_kept_whatever_the_rhythm(tmp_path
     assert found.step == 5
 
 
+def test_what_a_killed_process_left_half_written_is_cleared(tmp_path: Path) -> None:
+    part = tmp_path / f".{NAME}.123.part"
+    part.write_bytes(b"half")
+    run(Line(), tmp_path, steps=2)
+    assert not part.exists()
+
+
 def test_without_measures_or_samples_nothing_is_validated(tmp_path: Path) -> None:
     course = Line()
     run(course, tmp_path / "none", validation=0, validate_every=1)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ..errors import InputError
-from ..files.atomic import clear_parts, write_bytes
+from ..files.atomic import write_bytes
 from ..weights import check_numbers
 
 NAME = "checkpoint.safetensors"
@@ -89,7 +89,6 @@ class Checkpoint:
     def read(cls, folder: Path) -> Checkpoint | None:
         """The checkpoint in `folder`, `None` where there is none; raises `InputError` where it is damaged."""
         path = folder / NAME
-        clear_parts(folder)
         if not path.exists():
             return None
         try:

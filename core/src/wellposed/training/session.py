@@ -17,6 +17,7 @@ from torch.optim import Adam
 
 from ..dataset import Dataset
 from ..errors import InputError, SolveFailed
+from ..files.atomic import clear_parts
 from ..hooks import TrainingObserver
 from ..seeding import seeded
 from .batch import Part
@@ -237,10 +238,10 @@ class Session(Generic[L]):
     def _resume(self, optimizer: Adam) -> int:
         """Go back to the checkpoint, if there is one; returns the number of steps done."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        found = Checkpoint.read(self.folder) if self.accelerator.is_main_process else None
-        self.accelerator.wait_for_everyone()  # the main process clears what a killed one left
-        if not self.accelerator.is_main_process:
-            found = Checkpoint.read(self.folder)
+        if self.accelerator.is_main_process:
+            clear_parts(self.folder)
+        self.accelerator.wait_for_everyone()  # what the main process writes from here on is no killed one's
+        found = Checkpoint.read(self.folder)
         if found is not None:
             self._check_same(found.settings)
             found.restore(self.target, optimizer)
