@@ -95,7 +95,8 @@ def test_its_first_layers_are_a_network_of_their_own(dense: LinearOperator) -> N
 @pytest.mark.parametrize(
     ("numbers", "match"),
     [
-        ({"layers": 0}, "needs layers ≥ 1"),
+        ({"layers": 0}, "needs layers from 1 to 1000; 0"),
+        ({"layers": 1001}, "needs layers from 1 to 1000; 1001"),
         ({"max_support": 130.0}, "max_support from 0 to 100 percent"),
         ({"threshold": 0.0}, "threshold > 0"),
         ({"threshold_ratio": -1.0}, "threshold_ratio > 0"),

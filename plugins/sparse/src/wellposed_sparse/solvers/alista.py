@@ -12,6 +12,9 @@ from wellposed.stopping import Stop
 
 from ..iterations.analytic_layers import AnalyticLayers
 
+#: Training grows a network layer by layer, with three stages for each.
+_DEEPEST = 1000
+
 
 class ALISTA(Iterative):
     """Sparse coding by an unrolled iteration of which steps and thresholds alone are learned.
@@ -50,8 +53,8 @@ class ALISTA(Iterative):
         threshold: float = 0.6,
         threshold_ratio: float = 0.75,
     ) -> None:
-        if layers < 1:
-            raise InputError(f"alista needs layers ≥ 1; {layers} was given")
+        if not 1 <= layers <= _DEEPEST:
+            raise InputError(f"alista needs layers from 1 to {_DEEPEST}; {layers} was given")
         for name, value in (("support", support), ("max_support", max_support)):
             if not 0 <= value <= 100:
                 raise InputError(f"alista needs {name} from 0 to 100 percent; {value} was given")
