@@ -112,7 +112,11 @@ def test_the_longest_label_and_name_run(toy: Any, tmp_path: Path) -> None:
 
 
 def command(*arguments: str, **streams: Any) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run([sys.executable, "-m", "wellposed", *arguments], timeout=60, **streams)
+    """With buffered streams, as users have them, whatever the environment of the tests asks for."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    return subprocess.run(
+        [sys.executable, "-m", "wellposed", *arguments], timeout=60, **{"env": environment, **streams}
+    )
 
 
 @pytest.mark.skipif(os.name != "posix", reason="file descriptors of POSIX")

@@ -6,7 +6,6 @@ import contextlib
 import errno
 import io
 import logging
-import os
 import signal
 import sys
 import threading
@@ -67,7 +66,6 @@ def explain(error: BaseException) -> tuple[str, int]:
         said = error.format_message().rstrip(".")  # type: ignore[attr-defined]
         return f"{said}{'' if said.endswith('?') else '.'} `wellposed --help` shows how it is used", BAD_INPUT
     if isinstance(error, BrokenPipeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the last flush complains
         return "", FAILED
     wanted = memory_wanted(error)
     if wanted is not None:

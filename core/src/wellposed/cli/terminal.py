@@ -45,6 +45,18 @@ def guarded_streams() -> Iterator[None]:
         sys.stdout, sys.stderr = before
         for stream in nowhere:
             stream.close()
+        for stream in before:
+            if stream is not None:
+                _settle(stream)
+
+
+def _settle(stream: Any) -> None:
+    """Bring out what is buffered; where nobody reads any more, let it go nowhere, or Python complains at its end."""
+    try:
+        stream.flush()
+    except BrokenPipeError:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), stream.fileno())
 
 
 def unguarded(stream: Any) -> TextIO:
