@@ -172,7 +172,7 @@ TRAININGS = {
     "bilevel-implicit": BILEVEL.replace("bilevel-dfo\n    accuracy: {factor: 10.0, share: 0.04}", "bilevel-implicit"),
 }
 
-#: Another trainer's likes take part in the usual suite.
+#: Smaller tasks of the same trainers run in the usual suite.
 SLOW = {"equilibrium", "denoising-score", "bilevel-implicit"}
 
 

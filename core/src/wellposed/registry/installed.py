@@ -93,7 +93,7 @@ def read_installed() -> Installed:
     for dist in importlib_metadata.distributions():
         try:
             found = list(_points(dist))
-        except Exception as error:  # parsers raise whatever they like on damaged files
+        except Exception as error:  # parsers raise exceptions of any class on damaged files
             broken.setdefault(_folder(dist), _broken(dist, error))
             continue
         for point in found:

@@ -42,7 +42,7 @@ def load_escnn() -> Escnn:
         with _without_lie_learn(), _cache_elsewhere(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*py3nj.*", category=UserWarning)
             return Escnn(importlib.import_module("escnn.gspaces"), importlib.import_module("escnn.nn"))
-    except Exception as error:  # built for another numpy or torch it raises whatever it likes
+    except Exception as error:  # built for another numpy or torch it raises exceptions of any class
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(
             f"escnn cannot be imported ({reason}); install it with '{_INSTALL}', or take cyclic-proximal-network, "
@@ -64,7 +64,7 @@ def _without_lie_learn() -> Iterator[None]:
     """Stand-ins for `lie_learn` while escnn is imported, if the real one is missing or broken."""
     try:
         importlib.import_module(_WIGNER)
-    except Exception:  # compiled for another numpy it raises whatever it likes
+    except Exception:  # compiled for another numpy it raises exceptions of any class
         for name in [name for name in sys.modules if name.partition(".")[0] == "lie_learn"]:
             del sys.modules[name]
     else:

@@ -110,7 +110,7 @@ class Diffusion(DiffusionPrior):
 def _diffusers() -> Any:
     try:
         import diffusers
-    except Exception as error:  # made for another torch it raises whatever it likes
+    except Exception as error:  # made for another torch it raises exceptions of any class
         raise InputError(
             f"the network 'diffusion' needs the package diffusers ({error}); install it by "
             f"pip install 'wellposed-generative[diffusion]'"
