@@ -172,7 +172,7 @@ TRAININGS = {
     "bilevel-implicit": BILEVEL.replace("bilevel-dfo\n    accuracy: {factor: 10.0, share: 0.04}", "bilevel-implicit"),
 }
 
-#: Smaller tasks of the same trainers run in the usual suite.
+#: Slow tests: for each of them another trainer of its kind runs in the usual suite.
 SLOW = {"equilibrium", "denoising-score", "bilevel-implicit"}
 
 
